@@ -2,6 +2,7 @@
 pragma solidity 0.8.37;
 
 import {Dataset, Model} from "./IRegistry.sol";
+import {ITribunal} from "./ITribunal.sol";
 
 /// The money of one model in one token. All amounts in the token's smallest unit.
 /// @param received all revenue ever
@@ -55,14 +56,46 @@ struct Proposal {
 ///
 /// `token` zero is the chain's native coin. Fee-on-transfer tokens are booked at what arrived;
 /// rebasing tokens are not supported.
-interface IPayouts {
-    event RevenueReceived(bytes32 indexed model, address indexed token, address indexed payer, uint256 amount, bytes32 reference_);
-    event RootProposed(bytes32 indexed model, address indexed token, uint64 indexed epoch, bytes32 root, uint128 total, uint128 held, uint48 deadline, bytes32 statement);
-    event RootDisputed(bytes32 indexed model, address indexed token, uint64 indexed epoch, address disputer, bytes32 root, uint128 total, bytes32 statement);
-    event RootAccepted(bytes32 indexed model, address indexed token, uint64 indexed epoch, bytes32 root, uint128 total, uint128 held, address vault);
+interface IPayouts is ITribunal {
+    event RevenueReceived(
+        bytes32 indexed model,
+        address indexed token,
+        address indexed payer,
+        uint256 amount,
+        bytes32 reference_
+    );
+    event RootProposed(
+        bytes32 indexed model,
+        address indexed token,
+        uint64 indexed epoch,
+        bytes32 root,
+        uint128 total,
+        uint128 held,
+        uint48 deadline,
+        bytes32 statement
+    );
+    event RootDisputed(
+        bytes32 indexed model,
+        address indexed token,
+        uint64 indexed epoch,
+        address disputer,
+        bytes32 root,
+        uint128 total,
+        bytes32 statement
+    );
+    event RootAccepted(
+        bytes32 indexed model,
+        address indexed token,
+        uint64 indexed epoch,
+        bytes32 root,
+        uint128 total,
+        uint128 held,
+        address vault
+    );
     /// Dropped without effect: the taint or head changed under it, or nobody ruled.
-    event RootDropped(bytes32 indexed model, address indexed token, uint64 indexed epoch, bytes32 root);
-    event BondWithdrawn(address indexed token, address indexed account, uint256 amount);
+    event RootDropped(
+        bytes32 indexed model, address indexed token, uint64 indexed epoch, bytes32 root
+    );
 
     error ModelUnknown(bytes32 model);
     error AmountInvalid(uint256 amount);
@@ -74,8 +107,6 @@ interface IPayouts {
     error TotalInvalid(uint128 total, uint128 funded, uint128 distributable);
     error WindowOpen(uint48 deadline);
     error WindowClosed(uint48 deadline);
-    error SignaturesTooFew(uint256 valid, uint256 threshold);
-    error NothingOwed();
 
     /// Pays revenue to a model. Anybody may. `reference_` ties it to an invoice or usage record.
     function pay(bytes32 model, address token, uint256 amount, bytes32 reference_) external payable;
@@ -83,22 +114,38 @@ interface IPayouts {
     /// The accountant proposes the next epoch's root with the model court's bond.
     /// @param dataset the dataset of the model's head
     /// @param statement SHA-256 of the payout computation
-    function propose(Model calldata model, Dataset calldata dataset, address token, bytes32 root, uint128 total, bytes32 statement)
-        external;
+    function propose(
+        Model calldata model,
+        Dataset calldata dataset,
+        address token,
+        bytes32 root,
+        uint128 total,
+        bytes32 statement
+    ) external;
 
     /// Disputes the waiting root with a recomputed one and an equal bond.
-    function dispute(Model calldata model, address token, bytes32 root, uint128 total, bytes32 statement) external;
+    function dispute(
+        Model calldata model,
+        address token,
+        bytes32 root,
+        uint128 total,
+        bytes32 statement
+    ) external;
 
-    /// Carries out the court's ruling (EIP-712
-    /// `PayoutRuling(bytes32 model,address token,uint64 epoch,bytes32 root,bytes32 otherRoot,bool upheld,bytes32 opinion)`):
+    /// Carries out the court's ruling (EIP-712 `PayoutRuling(bytes32 model,address token,uint64
+    /// epoch,bytes32 root,bytes32 otherRoot,uint48 deadline,bool upheld,bytes32 opinion)`, where
+    /// `epoch` is the one proposed and `deadline` the ruling's, which no other dispute shares):
     /// upheld, the disputer's root is accepted and gets the accountant's bond; else the reverse.
-    function rule(Model calldata model, address token, bool upheld, bytes32 opinion, bytes[] calldata signatures) external;
+    function rule(
+        Model calldata model,
+        address token,
+        bool upheld,
+        bytes32 opinion,
+        bytes[] calldata signatures
+    ) external;
 
     /// After the deadline: accepts an undisputed root, drops an unruled one.
     function settle(Model calldata model, address token) external;
-
-    /// Pays out what the account is owed in bonds.
-    function withdraw(address token) external returns (uint256 amount);
 
     function poolOf(bytes32 model, address token) external view returns (Pool memory);
     function proposalOf(bytes32 model, address token) external view returns (Proposal memory);
@@ -109,24 +156,4 @@ interface IPayouts {
         external
         view
         returns (uint128 total, uint128 held);
-    function owed(address token, address account) external view returns (uint256);
-}
-
-/// Holds one pool's accepted money and pays claims from it.
-interface IPayoutVault {
-    event Claimed(address indexed account, uint256 amount);
-
-    error CallerMismatch(address got);
-    error ProofInvalid(address account, uint256 cumulative);
-    error TransferFailed(address account, uint256 amount);
-
-    /// Replaces the root; only `Payouts`, which sends the increase along.
-    function update(bytes32 root) external payable;
-
-    /// Pays `account` the rest of its cumulative amount. Anybody may call; a repeat pays 0.
-    function claim(address account, uint256 cumulative, bytes32[] calldata proof) external returns (uint256 amount);
-
-    function root() external view returns (bytes32);
-    function token() external view returns (address);
-    function claimed(address account) external view returns (uint256);
 }

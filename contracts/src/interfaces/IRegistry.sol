@@ -157,14 +157,52 @@ struct Record {
 /// `signature` may be empty when the author sends the transaction; otherwise it is an EOA's 65 bytes
 /// or an ERC-1271 contract's bytes, and anybody may relay it.
 interface IRegistry {
-    event ContentRegistered(bytes32 indexed id, bytes32 indexed digest, address indexed author, bytes32 licence, bytes32 statement, bytes32 supersedes);
-    event OptOutRegistered(bytes32 indexed id, bytes32 indexed digest, address indexed author, bytes32 scope, bytes32 statement);
-    event LicenceRegistered(bytes32 indexed id, bytes32 indexed terms, address indexed author, string spdx);
-    event DatasetRegistered(bytes32 indexed id, bytes32 indexed root, address indexed author, bytes32 line, uint40 version, Dataset dataset);
-    event RunCommitted(bytes32 indexed id, bytes32 indexed dataset, address indexed author, bytes32 commitment, bytes32 statement);
-    event ModelRegistered(bytes32 indexed id, bytes32 indexed name, address indexed author, Model model);
-    event CheckpointRegistered(bytes32 indexed id, bytes32 indexed model, bytes32 indexed digest, Checkpoint checkpoint);
-    event Anchored(bytes32 indexed subject, bytes32 indexed root, address indexed author, uint64 size, bytes32 statement);
+    event ContentRegistered(
+        bytes32 indexed id,
+        bytes32 indexed digest,
+        address indexed author,
+        bytes32 licence,
+        bytes32 statement,
+        bytes32 supersedes
+    );
+    event OptOutRegistered(
+        bytes32 indexed id,
+        bytes32 indexed digest,
+        address indexed author,
+        bytes32 scope,
+        bytes32 statement
+    );
+    event LicenceRegistered(
+        bytes32 indexed id, bytes32 indexed terms, address indexed author, string spdx
+    );
+    event DatasetRegistered(
+        bytes32 indexed id,
+        bytes32 indexed root,
+        address indexed author,
+        bytes32 line,
+        uint40 version,
+        Dataset dataset
+    );
+    event RunCommitted(
+        bytes32 indexed id,
+        bytes32 indexed dataset,
+        address indexed author,
+        bytes32 commitment,
+        bytes32 statement
+    );
+    event ModelRegistered(
+        bytes32 indexed id, bytes32 indexed name, address indexed author, Model model
+    );
+    event CheckpointRegistered(
+        bytes32 indexed id, bytes32 indexed model, bytes32 indexed digest, Checkpoint checkpoint
+    );
+    event Anchored(
+        bytes32 indexed subject,
+        bytes32 indexed root,
+        address indexed author,
+        uint64 size,
+        bytes32 statement
+    );
     event Revoked(bytes32 indexed id, address indexed author, bytes32 reason);
 
     /// The record `id` exists already.
@@ -189,27 +227,39 @@ interface IRegistry {
     error ParentsTooMany(uint256 count);
 
     /// Registers one content.
-    function registerContent(Content calldata content, bytes calldata signature) external returns (bytes32 id);
+    function registerContent(Content calldata content, bytes calldata signature)
+        external
+        returns (bytes32 id);
 
     /// Registers one opt-out. It holds from its block on.
-    function registerOptOut(OptOut calldata optOut, bytes calldata signature) external returns (bytes32 id);
+    function registerOptOut(OptOut calldata optOut, bytes calldata signature)
+        external
+        returns (bytes32 id);
 
     /// Registers licence terms.
-    function registerLicence(Licence calldata licence, bytes calldata signature) external returns (bytes32 id);
+    function registerLicence(Licence calldata licence, bytes calldata signature)
+        external
+        returns (bytes32 id);
 
     /// Registers a dataset version.
-    function registerDataset(Dataset calldata dataset, bytes calldata signature) external returns (bytes32 id);
+    function registerDataset(Dataset calldata dataset, bytes calldata signature)
+        external
+        returns (bytes32 id);
 
     /// Commits to a run before it starts.
     function commitRun(Run calldata run, bytes calldata signature) external returns (bytes32 id);
 
     /// Registers a model.
-    function registerModel(Model calldata model, bytes calldata signature) external returns (bytes32 id);
-
-    /// Registers a checkpoint and makes it the model's head. `run` is the preimage of `checkpoint.run`.
-    function registerCheckpoint(Checkpoint calldata checkpoint, Run calldata run, bytes calldata signature)
+    function registerModel(Model calldata model, bytes calldata signature)
         external
         returns (bytes32 id);
+
+    /// Registers a checkpoint and makes it the model's head. `run` is the preimage of `checkpoint.run`.
+    function registerCheckpoint(
+        Checkpoint calldata checkpoint,
+        Run calldata run,
+        bytes calldata signature
+    ) external returns (bytes32 id);
 
     /// Announces a Merkle root in an event only: cheapest, provable from receipts but not by contracts.
     /// @param subject what the root is of: "content", "opt-out", or a log's origin hash
@@ -220,7 +270,9 @@ interface IRegistry {
 
     /// As `announce`, and stores a record, so that contracts can rely on it. The record's id is
     /// `keccak256(abi.encode(ANCHOR_TYPEHASH, subject, root, size, statement, msg.sender))`.
-    function anchor(bytes32 subject, bytes32 root, uint64 size, bytes32 statement) external returns (bytes32 id);
+    function anchor(bytes32 subject, bytes32 root, uint64 size, bytes32 statement)
+        external
+        returns (bytes32 id);
 
     /// Adds the author's revocation of a record. The record stays.
     function revoke(bytes32 id, bytes32 reason) external;

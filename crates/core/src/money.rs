@@ -83,9 +83,8 @@ fn mul_div_floor(amount: u128, numerator: u64, denominator: u64) -> u128 {
 /// assert_eq!(split(100, &[1, 1, 1]).unwrap(), [34, 33, 33]);
 /// assert_eq!(split(7, &[0, 5]).unwrap(), [0, 7]);
 /// ```
-pub fn split(amount: u128, weights: &[u64]) -> Result<Vec<u128>, MoneyError> {
-    // 2^64 weights of 64 bits fit in 128 bits, so the sum cannot overflow.
-    let total: u128 = weights.iter().map(|weight| u128::from(*weight)).sum();
+pub fn split(amount: u128, weights: &[u128]) -> Result<Vec<u128>, MoneyError> {
+    let total = weights.iter().try_fold(0, |sum, weight| add(sum, *weight))?;
     if total == 0 {
         return Err(MoneyError::NoWeight);
     }
@@ -136,13 +135,13 @@ mod tests {
         #[test]
         fn a_split_conserves_the_amount_and_is_fair(
             amount in any::<u128>(),
-            weights in prop::collection::vec(any::<u64>(), 1..50),
+            weights in prop::collection::vec(0..u128::MAX / 64, 1..50),
         ) {
             prop_assume!(weights.iter().any(|weight| *weight > 0));
             let parts = split(amount, &weights).unwrap();
             let sum = parts.iter().fold(U256::ZERO, |sum, part| sum + U256::from(*part));
             prop_assert_eq!(sum, U256::from(amount));
-            let total: u128 = weights.iter().map(|w| u128::from(*w)).sum();
+            let total: u128 = weights.iter().sum();
             for (part, weight) in parts.iter().zip(&weights) {
                 let exact = U256::from(amount) * U256::from(*weight) / U256::from(total);
                 let part = U256::from(*part);
@@ -165,6 +164,7 @@ mod tests {
         assert!(serde_json::from_str::<Bps>("10001").is_err());
         assert_eq!(split(5, &[0, 0]), Err(MoneyError::NoWeight));
         assert_eq!(split(5, &[]), Err(MoneyError::NoWeight));
+        assert_eq!(split(5, &[u128::MAX, 1]), Err(MoneyError::Overflow));
         assert_eq!(mul_div_ceil(1, [1, 1, 1], [0, 1]), None);
         assert_eq!(mul_div_ceil(u128::MAX, [2, 1, 1], [1, 1]), None);
         assert_eq!(mul_div_ceil(7, [1, 1, 1], [2, 1]), Some(4));

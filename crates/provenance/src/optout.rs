@@ -1,0 +1,88 @@
+//! Opt-outs: reservations against training, as a list that proves who is *not* on it.
+
+use std::collections::BTreeSet;
+
+use alloy_primitives::{Address, B256};
+use probity_core::{
+    Digest,
+    keys::PublicKey,
+    records::OptOut,
+    statement::{Signed, StatementError},
+};
+use serde::{Deserialize, Serialize};
+
+use crate::content::tag;
+
+/// Predicate type of an opt-out. Its subjects are the works.
+pub const OPT_OUT_TYPE: &str = "https://probity.dev/opt-out/v1";
+/// What `Registry.anchor` calls an opt-out list.
+pub const OPT_OUT_SUBJECT: B256 = tag(b"opt-out");
+/// The scope of a reservation against training.
+pub const SCOPE_TRAIN: &str = "ai-train";
+
+/// A reservation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OptOutPredicate {
+    /// Who reserves.
+    pub author: Address,
+    /// What is reserved: [`SCOPE_TRAIN`].
+    pub scope: String,
+    /// When it was signed, Unix seconds.
+    pub time: u64,
+}
+
+/// Why an opt-out is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum OptOutError {
+    /// Malformed statement.
+    #[error(transparent)]
+    Statement(#[from] StatementError),
+    /// The author's signature is missing.
+    #[error("the author `{0}` did not sign the opt-out")]
+    AuthorUnsigned(Address),
+    /// Another scope.
+    #[error("expected scope `{SCOPE_TRAIN}`, got `{0}`")]
+    ScopeUnknown(String),
+}
+
+/// Reads a checked opt-out statement: the on-chain records it stands for, one per work.
+pub fn open(signed: &Signed) -> Result<Vec<OptOut>, OptOutError> {
+    let predicate: OptOutPredicate = signed.statement.predicate(OPT_OUT_TYPE)?;
+    if predicate.scope != SCOPE_TRAIN {
+        return Err(OptOutError::ScopeUnknown(predicate.scope));
+    }
+    if !signed.signers.contains(&PublicKey::Account(predicate.author)) {
+        return Err(OptOutError::AuthorUnsigned(predicate.author));
+    }
+    let record = |digest: Digest| OptOut {
+        digest: digest.into(),
+        scope: tag(SCOPE_TRAIN.as_bytes()),
+        statement: signed.digest.into(),
+        author: predicate.author,
+    };
+    Ok(signed.statement.subject.iter().map(|subject| record(subject.digest.sha256)).collect())
+}
+
+/// The deny list: the works nobody may train on.
+///
+/// An opt-out stands whoever signed it; a false one is answered by challenging it, not by training.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DenyList(BTreeSet<Digest>);
+
+impl DenyList {
+    /// Adds opted-out works.
+    pub fn extend(&mut self, works: impl IntoIterator<Item = Digest>) {
+        self.0.extend(works);
+    }
+
+    /// Whether a work is on the list.
+    pub fn contains(&self, work: &Digest) -> bool {
+        self.0.contains(work)
+    }
+
+    /// The works in ascending order.
+    pub fn works(&self) -> impl ExactSizeIterator<Item = &Digest> {
+        self.0.iter()
+    }
+}

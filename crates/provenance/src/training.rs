@@ -1,0 +1,93 @@
+//! Training runs, committed before they start, and the checkpoints that come out.
+
+use std::collections::BTreeMap;
+
+use alloy_primitives::{Address, B256};
+use probity_core::{
+    Digest,
+    json::{self, JsonError},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// Predicate type of a run's commitment. Its subject is the configuration.
+pub const RUN_TYPE: &str = "https://probity.dev/run/v1";
+/// Predicate type of a checkpoint. Its subjects are the files.
+pub const CHECKPOINT_TYPE: &str = "https://probity.dev/checkpoint/v1";
+/// Predicate type of a model. Its subject is its name.
+pub const MODEL_TYPE: &str = "https://probity.dev/model/v1";
+
+/// What a trainer commits to before the first step.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RunPredicate {
+    /// Who trains.
+    pub author: Address,
+    /// Id of the dataset record.
+    pub dataset: B256,
+    /// Digest of the dataset's manifest.
+    pub manifest: Digest,
+    /// What runs: `builder` names program and version, the rest is its configuration and seed.
+    pub config: Value,
+    /// When it was signed, Unix seconds.
+    pub time: u64,
+}
+
+impl RunPredicate {
+    /// What the run record commits to: the digest of the configuration.
+    pub fn commitment(&self) -> Result<Digest, JsonError> {
+        json::canonical_digest(&self.config)
+    }
+}
+
+/// What a trainer says about the outcome.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CheckpointPredicate {
+    /// Who trained.
+    pub author: Address,
+    /// Id of the model record.
+    pub model: B256,
+    /// Id of the run record.
+    pub run: B256,
+    /// Id of the dataset record.
+    pub dataset: B256,
+    /// Digest of the file listing ([`files_digest`]).
+    pub digest: Digest,
+    /// Measured results, decimals as strings (for example `heldOutAccuracy`).
+    pub metrics: BTreeMap<String, String>,
+    /// When it was signed, Unix seconds.
+    pub time: u64,
+}
+
+/// What an owner says about a model.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ModelPredicate {
+    /// The owner.
+    pub author: Address,
+    /// Its name.
+    pub name: String,
+    /// What it is for.
+    pub description: String,
+}
+
+/// One file of a checkpoint.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelFile {
+    /// Path within the checkpoint, `/`-separated.
+    pub name: String,
+    /// Length in bytes.
+    pub size: u64,
+    /// Digest of the bytes.
+    pub sha256: Digest,
+}
+
+/// The digest of a checkpoint: over the canonical listing of names, sizes and digests, sorted by
+/// name, so that a renamed file is another checkpoint.
+pub fn files_digest(files: &[ModelFile]) -> Result<Digest, JsonError> {
+    let mut sorted: Vec<&ModelFile> = files.iter().collect();
+    sorted.sort_by(|a, b| a.name.cmp(&b.name));
+    json::canonical_digest(&sorted)
+}

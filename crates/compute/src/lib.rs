@@ -1,1 +1,8 @@
-//! Probity: compute.
+//! Training and inference backends. The built-in one is a small multilayer perceptron on the CPU,
+//! deterministic by seed: the same samples and configuration give the same bytes on every machine.
+
+mod mlp;
+mod samples;
+
+pub use mlp::{BUILDER, Mlp, MlpConfig, Progress, TrainError, WeightsError};
+pub use samples::{SAMPLE_MEDIA_TYPE, Sample, SampleError};

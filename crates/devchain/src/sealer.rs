@@ -1,0 +1,228 @@
+//! The one thread that writes: it seals what has arrived into a block, waits until the block is on
+//! disk, answers the senders, and starts over with whatever arrived meanwhile. A lone transaction
+//! is sealed at once; under load the block grows to what one disk flush takes (group commit).
+
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+
+use alloy_primitives::{Address, B256};
+use probity_core::Clock;
+use tokio::sync::oneshot;
+
+use crate::commit::{write_block, write_queue};
+use crate::db::Store;
+use crate::execute::{Block, BlockBuilder, ChainRules, NotIncluded};
+use crate::queue::Queue;
+use crate::state::CodeCache;
+use crate::transaction::{Rejection, Signed};
+use crate::{Error, Options};
+
+/// A transaction and where to say what became of it.
+#[derive(Debug)]
+pub(crate) struct Submission {
+    pub(crate) signed: Signed,
+    pub(crate) reply: oneshot::Sender<Result<(), Rejection>>,
+}
+
+/// How many transactions one round takes up at most.
+const MAX_ROUND: usize = 20_000;
+
+#[derive(Debug)]
+pub(crate) struct Sealer {
+    pub(crate) store: Arc<Store>,
+    pub(crate) codes: Arc<CodeCache>,
+    pub(crate) rules: ChainRules,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) options: Options,
+    pub(crate) inbox: Receiver<Vec<Submission>>,
+    pub(crate) queue: Queue,
+    pub(crate) ready: VecDeque<Submission>,
+    /// Senders whose queued transactions did not fit into the last block.
+    pub(crate) unfinished: BTreeSet<Address>,
+    /// Commits since the last durable one.
+    pub(crate) unsynced: u32,
+}
+
+struct Settled {
+    hash: B256,
+    reply: oneshot::Sender<Result<(), Rejection>>,
+    result: Result<(), Rejection>,
+}
+
+impl Sealer {
+    /// Runs until every sender is gone and everything received is settled.
+    pub(crate) fn run(mut self) {
+        // Queued transactions may have become ready while a previous process went down.
+        self.unfinished = self.queue.senders();
+        while self.gather() {
+            self.round();
+        }
+    }
+
+    /// Waits for work, then takes all there is. False at the end.
+    fn gather(&mut self) -> bool {
+        if self.ready.is_empty() && self.unfinished.is_empty() {
+            match self.inbox.recv() {
+                Ok(submissions) => self.ready.extend(submissions),
+                Err(_) => return false,
+            }
+        }
+        while self.ready.len() < MAX_ROUND {
+            match self.inbox.try_recv() {
+                Ok(submissions) => self.ready.extend(submissions),
+                Err(_) => break,
+            }
+        }
+        true
+    }
+
+    fn round(&mut self) {
+        let mut settled = Vec::new();
+        if let Err(error) = self.seal(&mut settled) {
+            self.recover();
+            let failure = Rejection::NotSealed(error.to_string());
+            for entry in settled.iter_mut().filter(|entry| entry.result.is_ok()) {
+                entry.result = Err(failure.clone());
+            }
+        }
+        for entry in settled {
+            // A client that has gone away does not need its answer.
+            drop(entry.reply.send(entry.result));
+        }
+    }
+
+    /// After a failed write: nothing of this round happened, so forget what memory thinks of it.
+    fn recover(&mut self) {
+        self.unfinished.clear();
+        let reloaded =
+            self.store.reopen().and_then(|()| Queue::load(&self.store.snapshot()?, &self.rules));
+        // If even that fails, the queue is read again when a later round fails or the chain is
+        // reopened; what is on disk stays right in any case.
+        self.queue = reloaded.unwrap_or_default();
+    }
+
+    fn seal(&mut self, settled: &mut Vec<Settled>) -> Result<(), Error> {
+        let block = self.fill(settled)?;
+        let queue = self.queue.unwritten();
+        let durable = self.unsynced + 1 >= self.options.sync_every.get();
+        match block {
+            Some(block) => {
+                self.store.write(durable, |transaction| write_block(transaction, &block, queue))?
+            }
+            None if queue.is_empty() => return Ok(()),
+            None => self.store.write(durable, |transaction| write_queue(transaction, queue))?,
+        }
+        self.unsynced = if durable { 0 } else { self.unsynced + 1 };
+        self.queue.written();
+        Ok(())
+    }
+
+    /// Builds the block of everything that is ready. `None` if nothing could be included.
+    fn fill(&mut self, settled: &mut Vec<Settled>) -> Result<Option<Block>, Error> {
+        let (store, codes) = (Arc::clone(&self.store), Arc::clone(&self.codes));
+        let snapshot = store.snapshot().inspect_err(|_| self.give_up(settled))?;
+        let now = self.clock.unix_seconds();
+        let limit = self.options.max_block_transactions;
+        let mut builder = BlockBuilder::new(&snapshot, &codes, &self.rules, now, limit)
+            .inspect_err(|_| self.give_up(settled))?;
+        for sender in std::mem::take(&mut self.unfinished) {
+            self.promote(&mut builder, sender, settled)?;
+        }
+        while let Some(submission) = self.ready.pop_front() {
+            let result = match self.place(&mut builder, &submission.signed) {
+                Ok(()) => Ok(()),
+                Err(NotIncluded::BlockFull) => {
+                    self.ready.push_front(submission);
+                    break;
+                }
+                Err(NotIncluded::Rejected(rejection)) => Err(rejection),
+                Err(NotIncluded::Failed(error)) => Err(Rejection::NotSealed(error.to_string())),
+            };
+            let Submission { signed, reply } = submission;
+            let included = result.is_ok();
+            settled.push(Settled { hash: signed.hash, reply, result });
+            if included {
+                self.promote(&mut builder, signed.sender, settled)?;
+            }
+        }
+        if builder.is_empty() { Ok(None) } else { builder.seal().map(Some) }
+    }
+
+    /// Settles everything that is ready, for a round that cannot even begin.
+    fn give_up(&mut self, settled: &mut Vec<Settled>) {
+        settled.extend(self.ready.drain(..).map(|Submission { signed, reply }| Settled {
+            hash: signed.hash,
+            reply,
+            result: Ok(()),
+        }));
+    }
+
+    /// Puts the transaction into the block if its turn has come, else into the queue.
+    fn place(
+        &mut self,
+        builder: &mut BlockBuilder<'_>,
+        signed: &Signed,
+    ) -> Result<(), NotIncluded> {
+        let account = builder.view().account(signed.sender).map_err(NotIncluded::Failed)?;
+        let account = account.unwrap_or_default();
+        let (next, nonce) = (account.nonce, signed.nonce());
+        if nonce < next {
+            let known = builder.contains(signed.hash).map_err(NotIncluded::Failed)?;
+            return Err(NotIncluded::Rejected(if known {
+                Rejection::AlreadyKnown
+            } else {
+                Rejection::NonceTooLow { next, nonce }
+            }));
+        }
+        if account.balance < signed.cost() {
+            return Err(NotIncluded::Rejected(Rejection::InsufficientFunds {
+                address: signed.sender,
+                balance: account.balance,
+                cost: signed.cost(),
+            }));
+        }
+        if nonce > next {
+            return self.queue.insert(signed, next).map_err(NotIncluded::Rejected);
+        }
+        // One that waits at the same nonce is stalled by its fee cap.
+        let waiting = self.queue.get(signed.sender, nonce);
+        if waiting.is_some_and(|waiting| waiting.hash != signed.hash && !signed.outbids(waiting)) {
+            return Err(NotIncluded::Rejected(Rejection::ReplacementUnderpriced));
+        }
+        builder.push(signed)?;
+        self.queue.remove(signed.sender, nonce);
+        Ok(())
+    }
+
+    /// Includes the sender's queued transactions whose turn has come.
+    fn promote(
+        &mut self,
+        builder: &mut BlockBuilder<'_>,
+        sender: Address,
+        settled: &mut [Settled],
+    ) -> Result<(), Error> {
+        loop {
+            let nonce = builder.view().nonce(sender)?;
+            let Some(waiting) = self.queue.get(sender, nonce) else { return Ok(()) };
+            let hash = waiting.hash;
+            match builder.push(waiting) {
+                Ok(()) => self.queue.remove(sender, nonce),
+                Err(NotIncluded::BlockFull) => {
+                    self.unfinished.insert(sender);
+                    return Ok(());
+                }
+                // It waits for the base fee to fall, or for a replacement.
+                Err(NotIncluded::Rejected(Rejection::FeeCapTooLow { .. })) => return Ok(()),
+                Err(NotIncluded::Rejected(rejection)) => {
+                    self.queue.remove(sender, nonce);
+                    for entry in settled.iter_mut().filter(|entry| entry.hash == hash) {
+                        entry.result = Err(rejection.clone());
+                    }
+                    return Ok(());
+                }
+                Err(NotIncluded::Failed(error)) => return Err(error),
+            }
+        }
+    }
+}

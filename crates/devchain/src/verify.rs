@@ -1,0 +1,153 @@
+//! Proving the stored chain: re-executing it from the genesis and comparing everything.
+
+use alloy::consensus::{Header, Sealed};
+use alloy_primitives::B256;
+use redb::{Key, ReadableTable, TableDefinition, Value};
+
+use crate::chain::read_genesis;
+use crate::commit::{write_block, write_genesis};
+use crate::db::{
+    ACCOUNTS, CODE, HEADERS, LOG_INDEX, LOGS, NUMBERS, POSITIONS, RECEIPTS, STORAGE, Snapshot,
+    Store, TRANSACTIONS, TRIE,
+};
+use crate::execute::{Block, BlockBuilder, ChainRules, NotIncluded};
+use crate::state::CodeCache;
+use crate::transaction::Signed;
+use crate::{DevChain, Error};
+
+/// What [`DevChain::verify`] found to be right.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// Number of the newest block; as many were re-executed.
+    pub blocks: u64,
+    /// Transactions in them.
+    pub transactions: u64,
+    /// Hash of the newest block.
+    pub head: B256,
+    /// State root of the newest block.
+    pub state_root: B256,
+}
+
+impl DevChain {
+    /// Re-executes every stored block from the genesis, in memory, and compares each header (so
+    /// the state, transaction and receipt roots too) and at the end every table. `progress` is
+    /// told the number of each block done, and of the last.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] names the first block or table that differs.
+    pub fn verify(&self, mut progress: impl FnMut(u64, u64)) -> Result<Report, Error> {
+        let stored = self.inner().store.snapshot()?;
+        let (genesis, rules) = read_genesis(&stored)?;
+        let head = stored.head()?;
+        let copy = Store::in_memory()?;
+        compare_header(&expected_header(&stored, 0)?, &write_genesis(&copy, &genesis)?)?;
+        let codes = CodeCache::default();
+        let mut transactions = 0;
+        for number in 1..=head.number {
+            transactions += replay(&stored, &copy, &codes, &rules, number)?;
+            progress(number, head.number);
+        }
+        compare_tables(&stored, &copy.snapshot()?)?;
+        let (hash, state_root) = (head.hash(), head.state_root);
+        Ok(Report { blocks: head.number, transactions, head: hash, state_root })
+    }
+}
+
+fn expected_header(stored: &Snapshot<'_>, number: u64) -> Result<Sealed<Header>, Error> {
+    stored.header(number)?.ok_or_else(|| Error::corrupt(format!("block {number} is missing")))
+}
+
+/// Re-executes one block on the copy. Returns its number of transactions.
+fn replay(
+    stored: &Snapshot<'_>,
+    copy: &Store,
+    codes: &CodeCache,
+    rules: &ChainRules,
+    number: u64,
+) -> Result<u64, Error> {
+    let header = expected_header(stored, number)?;
+    let block = rebuild(stored, copy, codes, rules, &header)?;
+    compare_header(&header, &block.header)?;
+    copy.write(false, |transaction| write_block(transaction, &block, &[]))?;
+    Ok(block.transactions.len() as u64)
+}
+
+fn rebuild(
+    stored: &Snapshot<'_>,
+    copy: &Store,
+    codes: &CodeCache,
+    rules: &ChainRules,
+    header: &Sealed<Header>,
+) -> Result<Block, Error> {
+    let number = header.number;
+    let snapshot = copy.snapshot()?;
+    let mut builder = BlockBuilder::new(&snapshot, codes, rules, header.timestamp, usize::MAX)?;
+    for record in stored.transactions(number)? {
+        let signed = Signed::accept(record.raw.clone(), rules).map_err(|rejection| {
+            Error::corrupt(format!("block {number}: transaction `{}`: {rejection}", record.hash))
+        })?;
+        if (signed.hash, signed.sender) != (record.hash, record.sender) {
+            let what = format!("block {number}: record of transaction `{}` is wrong", record.hash);
+            return Err(Error::corrupt(what));
+        }
+        builder.push(&signed).map_err(|refused| match refused {
+            NotIncluded::Failed(error) => error,
+            other => Error::corrupt(format!("block {number}: `{}`: {other:?}", record.hash)),
+        })?;
+    }
+    builder.seal()
+}
+
+fn compare_header(stored: &Sealed<Header>, computed: &Sealed<Header>) -> Result<(), Error> {
+    if stored.hash() == computed.hash() && stored.inner() == computed.inner() {
+        return Ok(());
+    }
+    let (old, new) = (stored.inner(), computed.inner());
+    let field = if old.state_root != new.state_root {
+        "state root"
+    } else if old.receipts_root != new.receipts_root {
+        "receipts root"
+    } else if old.transactions_root != new.transactions_root {
+        "transactions root"
+    } else {
+        "header"
+    };
+    Err(Error::corrupt(format!("block {}: the {field} does not re-derive", old.number)))
+}
+
+fn compare_tables(stored: &Snapshot<'_>, copy: &Snapshot<'_>) -> Result<(), Error> {
+    compare(stored, copy, HEADERS)?;
+    compare(stored, copy, NUMBERS)?;
+    compare(stored, copy, TRANSACTIONS)?;
+    compare(stored, copy, POSITIONS)?;
+    compare(stored, copy, RECEIPTS)?;
+    compare(stored, copy, LOGS)?;
+    compare(stored, copy, LOG_INDEX)?;
+    compare(stored, copy, ACCOUNTS)?;
+    compare(stored, copy, STORAGE)?;
+    compare(stored, copy, CODE)?;
+    compare(stored, copy, TRIE)
+}
+
+fn compare<K: Key + 'static, V: Value + 'static>(
+    stored: &Snapshot<'_>,
+    copy: &Snapshot<'_>,
+    table: TableDefinition<'static, K, V>,
+) -> Result<(), Error> {
+    let name = redb::TableHandle::name(&table).to_owned();
+    let (stored, copy) = (stored.table(table)?, copy.table(table)?);
+    let (mut left, mut right) = (stored.iter()?, copy.iter()?);
+    loop {
+        let same = match (left.next().transpose()?, right.next().transpose()?) {
+            (None, None) => return Ok(()),
+            (Some((old_key, old)), Some((new_key, new))) => {
+                K::as_bytes(&old_key.value()).as_ref() == K::as_bytes(&new_key.value()).as_ref()
+                    && V::as_bytes(&old.value()).as_ref() == V::as_bytes(&new.value()).as_ref()
+            }
+            _ => false,
+        };
+        if !same {
+            return Err(Error::corrupt(format!("table `{name}` does not re-derive")));
+        }
+    }
+}

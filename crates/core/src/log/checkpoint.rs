@@ -98,8 +98,12 @@ impl Checkpoint {
     /// The text that is signed.
     pub fn text(&self) -> String {
         let root = BASE64_STANDARD.encode(self.root.as_bytes());
-        let extensions: String = self.extensions.iter().map(|line| format!("{line}\n")).collect();
-        format!("{}\n{}\n{root}\n{extensions}", self.origin, self.size)
+        let mut text = format!("{}\n{}\n{root}\n", self.origin, self.size);
+        for line in &self.extensions {
+            text.push_str(line);
+            text.push('\n');
+        }
+        text
     }
 
     /// Signs the checkpoint. The log never signs two that are inconsistent: its keeper sees to it.

@@ -7,8 +7,9 @@ import {HARDFORK, start, wallet} from './chain.mjs';
 import {measureOthers} from './others.mjs';
 import {measureOurs} from './ours.mjs';
 
-const SNAPSHOT = new URL('../../contracts/gas.json', import.meta.url);
-const TABLE = new URL('TABLE.md', import.meta.url);
+const ROOT = new URL('../../', import.meta.url);
+const SNAPSHOT = 'contracts/gas.json';
+const TABLE = 'bench/gas/TABLE.md';
 
 // What was promised.
 const BARS = {
@@ -62,10 +63,11 @@ async function main() {
     .filter(([name, bar]) => !(gas.ours[name] <= bar))
     .map(([name, bar]) => `\`${name}\` takes ${gas.ours[name]} gas, more than ${bar}`);
   const snapshot = `${JSON.stringify({hardfork: HARDFORK, ...gas}, null, 2)}\n`;
-  for (const [url, text] of [[SNAPSHOT, snapshot], [TABLE, table(gas)]]) {
-    const old = existsSync(url) ? readFileSync(url, 'utf8') : '';
-    if (!check) writeFileSync(url, text);
-    else if (old !== text) errors.push(`${url.pathname} differs:\n${difference(old, text)}`);
+  for (const [file, text] of [[SNAPSHOT, snapshot], [TABLE, table(gas)]]) {
+    const path = new URL(file, ROOT);
+    const old = existsSync(path) ? readFileSync(path, 'utf8') : '';
+    if (!check) writeFileSync(path, text);
+    else if (old !== text) errors.push(`${file} differs:\n${difference(old, text)}`);
   }
   for (const error of errors) console.error(`error: ${error}`);
   if (errors.length === 0) return;

@@ -213,11 +213,10 @@ contract Challenges is IChallenges, Tribunal {
 
     function _markRemoved(bytes32 datasetId, DatasetItem calldata item) private {
         _items[_itemKey(datasetId, item)].removed = true;
-        Removed storage removed = _removed[datasetId];
-        removed.items += 1;
+        Removed memory removed = _removed[datasetId];
         // Saturates, so that weights beyond the stated total cannot keep an item in.
-        removed.weight =
-            Math.min(uint256(removed.weight) + item.weight, type(uint64).max).toUint64();
+        uint256 weight = Math.min(uint256(removed.weight) + item.weight, type(uint64).max);
+        _removed[datasetId] = Removed({items: removed.items + 1, weight: weight.toUint64()});
         emit ItemRemoved(datasetId, item.content, item.index, item.weight);
     }
 

@@ -26,9 +26,9 @@ contract PayoutVault is IPayoutVault {
     }
 
     /// @inheritdoc IPayoutVault
-    function update(bytes32 root_) external payable {
+    function update(bytes32 newRoot) external payable {
         if (msg.sender != payouts) revert CallerMismatch(msg.sender);
-        root = root_;
+        root = newRoot;
     }
 
     /// @inheritdoc IPayoutVault
@@ -52,6 +52,8 @@ contract PayoutVault is IPayoutVault {
 
     function _send(address account, uint256 amount) private returns (bool sent) {
         if (token != address(0)) return IERC20(token).trySafeTransfer(account, amount);
+        // The proof names `account`, and `claimed` is written before.
+        // slither-disable-next-line arbitrary-send-eth
         (sent,) = account.call{value: amount}("");
     }
 }

@@ -242,6 +242,8 @@ contract Payouts is IPayouts, Tribunal {
 
         Pool memory pool = _pools[key];
         proposal.received = pool.received;
+        // Only the weight counts here.
+        // slither-disable-next-line unused-return
         (, proposal.removed) = challenges.removedOf(datasetId);
         if (challenges.isTainted(proposal.head)) {
             uint256 bps2 = dataBps * (BPS - dataset.treasuryBps);
@@ -263,6 +265,8 @@ contract Payouts is IPayouts, Tribunal {
     {
         bytes32 head = registry.headOf(id);
         if (head != proposal.head) return true;
+        // Only the weight counts here.
+        // slither-disable-next-line unused-return
         (, uint64 removed) = challenges.removedOf(registry.datasetOf(head));
         // A taint inherited meanwhile removes no weight, but keeps what is held.
         return removed != proposal.removed

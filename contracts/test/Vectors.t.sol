@@ -3,7 +3,6 @@ pragma solidity 0.8.37;
 
 import {MerkleProof} from "@openzeppelin/contracts/utils/cryptography/MerkleProof.sol";
 
-import {Challenges} from "../src/Challenges.sol";
 import {Registry} from "../src/Registry.sol";
 import {Reason} from "../src/interfaces/IChallenges.sol";
 import {IPayouts, Pool} from "../src/interfaces/IPayouts.sol";
@@ -19,7 +18,7 @@ import {
     Run
 } from "../src/interfaces/IRegistry.sol";
 import {vm} from "./Vm.sol";
-import {Tree, World} from "./World.sol";
+import {World} from "./World.sol";
 
 /// One file of `vectors/`: `{"cases": [{"name": ..., ...}, ...]}`.
 abstract contract VectorFile is World {

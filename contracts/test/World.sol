@@ -98,7 +98,7 @@ abstract contract World {
         uint64[] memory contents = new uint64[](3);
         (contents[0], contents[1], contents[2]) = (0, 1, 2);
         _registerDataset(contents, 0);
-        _registerModel();
+        _registerModel("model");
         _registerCheckpoint("weights", new bytes32[](0));
     }
 
@@ -147,9 +147,9 @@ abstract contract World {
         datasetId = registry.registerDataset(dataset, "");
     }
 
-    function _registerModel() internal {
+    function _registerModel(bytes32 name) internal {
         model = Model({
-            name: "model",
+            name: name,
             accountant: vm.addr(ACCOUNTANT),
             dataBps: 7000,
             court: _court(),

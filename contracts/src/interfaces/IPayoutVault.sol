@@ -10,7 +10,7 @@ interface IPayoutVault {
     error TransferFailed(address account, uint256 amount);
 
     /// Replaces the root; only `Payouts`, which sends the increase along.
-    function update(bytes32 root) external payable;
+    function update(bytes32 newRoot) external payable;
 
     /// Pays `account` the rest of its cumulative amount. Anybody may call; a repeat pays 0.
     function claim(address account, uint256 cumulative, bytes32[] calldata proof)

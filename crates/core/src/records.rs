@@ -93,6 +93,15 @@ sol! {
     }
 
     #[derive(Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+    struct Anchor {
+        bytes32 subject;
+        bytes32 root;
+        uint64 size;
+        bytes32 statement;
+        address author;
+    }
+
+    #[derive(Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
     struct Ruling {
         bytes32 id;
         bool upheld;
@@ -106,6 +115,7 @@ sol! {
         uint64 epoch;
         bytes32 root;
         bytes32 otherRoot;
+        uint48 deadline;
         bool upheld;
         bytes32 opinion;
     }

@@ -1,1 +1,270 @@
-//! bundle
+//! An evidence bundle: a set of named files that tells all about one model, checkable offline.
+//!
+//! | File | What |
+//! |---|---|
+//! | `bundle.json` | what the bundle is about, and every other file's size and digest |
+//! | `bundle.dsse.json` | the exporter's signature over `bundle.json` |
+//! | `records.json` | the on-chain records in full; their ids are their hashes |
+//! | `chain/header.rlp`, `chain/state.json` | a block header and storage proofs against it |
+//! | `statements/DIGEST.json` | signed statements (DSSE) |
+//! | `log/checkpoint`, `log/inclusion.json` | the log's signed checkpoint and inclusion proofs |
+//! | `manifests/DIGEST.json`, `deny-list.json` | the dataset versions and the opt-out list |
+//! | `payouts/TOKEN-EPOCH.json` | payout computations |
+//! | `model/NAME` | the checkpoint's files |
+
+use std::collections::BTreeMap;
+
+use alloy_primitives::{Address, B256};
+use probity_core::{
+    Digest, Finding,
+    dsse::Envelope,
+    json,
+    keys::{PublicKey, SecretKey},
+    log::InclusionProof,
+    records::{Anchor, Checkpoint, Content, Dataset, Model, OptOut, Run},
+    statement::{self, Statement, StatementError},
+};
+use serde::{Deserialize, Serialize};
+
+/// Name of the format.
+pub const FORMAT: &str = "probity-bundle/1";
+/// Predicate type of the exporter's signature.
+pub const BUNDLE_TYPE: &str = "https://probity.dev/bundle/v1";
+/// The index.
+pub const INDEX: &str = "bundle.json";
+/// The signature over the index.
+pub const SIGNATURE: &str = "bundle.dsse.json";
+/// The records.
+pub const RECORDS: &str = "records.json";
+/// RLP of the block header.
+pub const HEADER: &str = "chain/header.rlp";
+/// Storage proofs.
+pub const STATE: &str = "chain/state.json";
+/// The log's signed checkpoint.
+pub const LOG_CHECKPOINT: &str = "log/checkpoint";
+/// Inclusion proofs by statement digest.
+pub const LOG_INCLUSION: &str = "log/inclusion.json";
+/// The opted-out digests, ascending.
+pub const DENY_LIST: &str = "deny-list.json";
+
+/// Files by name.
+pub type Files = BTreeMap<String, Vec<u8>>;
+
+/// `bundle.json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Index {
+    /// [`FORMAT`].
+    pub format: String,
+    /// The model it is about.
+    pub model: B256,
+    /// The chain it is about.
+    pub chain: ChainReference,
+    /// The log it is about.
+    pub log: LogReference,
+    /// When it was exported, Unix seconds.
+    pub time: u64,
+    /// Every other file but the signature.
+    pub files: BTreeMap<String, FileReference>,
+}
+
+/// Which chain, which contracts, which block.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ChainReference {
+    /// EIP-155 chain id.
+    pub chain_id: u64,
+    /// `Registry`.
+    pub registry: Address,
+    /// `Challenges`.
+    pub challenges: Address,
+    /// `Payouts`.
+    pub payouts: Address,
+    /// Height of the block whose state is proved.
+    pub block: u64,
+    /// Its hash.
+    pub block_hash: B256,
+    /// Vaults of the model's pools, by token.
+    pub vaults: BTreeMap<Address, Address>,
+}
+
+/// Which log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LogReference {
+    /// Origin line of its checkpoints.
+    pub origin: String,
+    /// Its verifier key (C2SP signed-note `vkey`).
+    pub key: String,
+}
+
+/// What the index says of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FileReference {
+    /// Length in bytes.
+    pub size: u64,
+    /// Digest of the bytes.
+    pub sha256: Digest,
+}
+
+/// `records.json`: records in full.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Records {
+    /// Contents that were registered one by one.
+    pub contents: Vec<Content>,
+    /// Opt-outs.
+    pub opt_outs: Vec<OptOut>,
+    /// Merkle roots of batches and lists.
+    pub anchors: Vec<Anchor>,
+    /// Dataset versions, oldest first.
+    pub datasets: Vec<Dataset>,
+    /// Runs.
+    pub runs: Vec<Run>,
+    /// The model.
+    pub models: Vec<Model>,
+    /// Its checkpoints, oldest first.
+    pub checkpoints: Vec<Checkpoint>,
+    /// Items that challenges removed.
+    pub removals: Vec<Removal>,
+}
+
+/// An item that a challenge removed from a dataset version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Removal {
+    /// Dataset record.
+    pub dataset: B256,
+    /// Position in it.
+    pub index: u64,
+}
+
+impl Records {
+    /// Positions of the items removed from a dataset version.
+    pub fn removed_from(&self, dataset: B256) -> Vec<u64> {
+        let of = self.removals.iter().filter(|removal| removal.dataset == dataset);
+        of.map(|removal| removal.index).collect()
+    }
+}
+
+/// Inclusion proofs by statement digest.
+pub type Inclusions = BTreeMap<Digest, InclusionProof>;
+
+/// What the exporter signs besides the index's digest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BundlePredicate {
+    /// Who exported it.
+    pub exporter: Address,
+}
+
+/// Adds index and signature to a bundle's files.
+pub fn seal(mut index: Index, mut files: Files, key: &SecretKey) -> Result<Files, StatementError> {
+    let reference = |bytes: &Vec<u8>| FileReference {
+        size: bytes.len() as u64,
+        sha256: Digest::of(bytes),
+    };
+    index.files = files.iter().map(|(name, bytes)| (name.clone(), reference(bytes))).collect();
+    let bytes = json::canonical(&index)?;
+    let exporter = key.address().map_err(probity_core::dsse::DsseError::from)?;
+    let subject = [(INDEX.to_owned(), Digest::of(&bytes))];
+    let statement = Statement::new(BUNDLE_TYPE, subject, &BundlePredicate { exporter })?;
+    files.insert(SIGNATURE.to_owned(), statement.sign(&[key])?.to_json()?);
+    files.insert(INDEX.to_owned(), bytes);
+    Ok(files)
+}
+
+/// A bundle whose files are what its exporter signed.
+#[derive(Debug)]
+pub struct Sealed<'a> {
+    /// The index.
+    pub index: Index,
+    /// Who signed it.
+    pub exporter: Address,
+    /// All files.
+    pub files: &'a Files,
+}
+
+/// Checks index, signature and every file; names each file that does not fit.
+pub fn unseal(files: &Files) -> Result<Sealed<'_>, Vec<Finding>> {
+    let one = |code, name, message: String| vec![Finding::error(code, name, message)];
+    let Some(bytes) = files.get(INDEX) else {
+        return Err(one("bundle.file.missing", INDEX, "the bundle has no index".to_owned()));
+    };
+    let exporter = exporter(files, bytes)?;
+    let index: Index = json::decode(bytes)
+        .map_err(|error| one("bundle.index.malformed", INDEX, error.to_string()))?;
+    if index.format != FORMAT {
+        let message = format!("expected format `{FORMAT}`, got `{}`", index.format);
+        return Err(one("bundle.format.unknown", INDEX, message));
+    }
+    let findings = check_files(&index, files);
+    if findings.is_empty() { Ok(Sealed { index, exporter, files }) } else { Err(findings) }
+}
+
+fn exporter(files: &Files, index: &[u8]) -> Result<Address, Vec<Finding>> {
+    let refuse = |code, message: String| vec![Finding::error(code, SIGNATURE, message)];
+    let bytes = files
+        .get(SIGNATURE)
+        .ok_or_else(|| refuse("bundle.file.missing", "the bundle is not signed".to_owned()))?;
+    let signed = statement::open(bytes)
+        .map_err(|error| refuse("bundle.signature.malformed", error.to_string()))?;
+    // One spelling only: unsigned bytes around the signature must not change unnoticed.
+    let canonical = Envelope::from_json(bytes).and_then(|envelope| envelope.to_json());
+    if !canonical.is_ok_and(|canonical| canonical == *bytes) {
+        let message = "the envelope is not in canonical form".to_owned();
+        return Err(refuse("bundle.signature.malformed", message));
+    }
+    if !signed.findings.is_empty() {
+        return Err(signed.findings);
+    }
+    let predicate: BundlePredicate = signed
+        .statement
+        .predicate(BUNDLE_TYPE)
+        .map_err(|error| refuse("bundle.signature.malformed", error.to_string()))?;
+    if signed.signers != [PublicKey::Account(predicate.exporter)] {
+        let message = format!("`{}` did not sign it", predicate.exporter);
+        return Err(refuse("bundle.signature.invalid", message));
+    }
+    let subjects = signed.statement.subject.iter().map(|subject| subject.digest.sha256);
+    if !subjects.eq([Digest::of(index)]) {
+        let message = "the index is not the one that was signed".to_owned();
+        return Err(vec![Finding::error("bundle.file.changed", INDEX, message)]);
+    }
+    Ok(predicate.exporter)
+}
+
+fn check_files(index: &Index, files: &Files) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for (name, reference) in &index.files {
+        match files.get(name) {
+            None => findings.push(Finding::error(
+                "bundle.file.missing",
+                name,
+                "the index names it, the bundle lacks it",
+            )),
+            Some(bytes)
+                if bytes.len() as u64 != reference.size
+                    || Digest::of(bytes) != reference.sha256 =>
+            {
+                findings.push(Finding::error(
+                    "bundle.file.changed",
+                    name,
+                    "its bytes are not those the index names",
+                ));
+            }
+            Some(_) => {}
+        }
+    }
+    for name in files.keys().filter(|name| *name != INDEX && *name != SIGNATURE) {
+        if !index.files.contains_key(name) {
+            findings.push(Finding::error(
+                "bundle.file.unknown",
+                name,
+                "the index does not name it",
+            ));
+        }
+    }
+    findings
+}

@@ -9,7 +9,7 @@
 //! | [`training`] | runs committed beforehand, and the checkpoints that came out |
 //! | [`payout`] | who gets what of a model's revenue, line by line |
 //! | [`challenge`], [`pool`] | the contracts' state machines, in Rust |
-//! | [`state_proof`] | contract storage proved against a block header |
+//! | [`state_proof`], [`ledger`] | contract storage proved against a block header, and what it says |
 //! | [`bundle`], [`audit`] | evidence that anybody can check offline, and the check |
 
 pub mod audit;
@@ -17,6 +17,7 @@ pub mod bundle;
 pub mod challenge;
 pub mod content;
 pub mod dataset;
+pub mod ledger;
 pub mod optout;
 pub mod payout;
 pub mod pool;

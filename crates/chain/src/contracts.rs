@@ -1,0 +1,93 @@
+//! Where the contracts are, and putting them there.
+
+use alloy::sol_types::SolConstructor;
+use alloy_primitives::{Address, B256, Bytes, address, keccak256};
+use serde::{Deserialize, Serialize};
+
+use crate::bindings::{IChallenges, IPayouts, IRegistry, Token};
+
+/// The deterministic deployment proxy: the same address on every EVM chain.
+pub const DEPLOYMENT_PROXY: Address = address!("4e59b44847b379578588920cA78FbF26c0B4956C");
+
+/// The contracts' addresses, the same on every chain (CREATE2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Contracts {
+    /// Records.
+    pub registry: Address,
+    /// Challenges and taint.
+    pub challenges: Address,
+    /// Revenue and payout roots.
+    pub payouts: Address,
+}
+
+/// A contract to be deployed: its address and init code.
+pub(crate) struct Deployable {
+    pub(crate) address: Address,
+    init_code: Bytes,
+}
+
+impl Deployable {
+    fn new(bytecode: &Bytes, arguments: &[u8]) -> Self {
+        let init_code: Bytes = [bytecode.as_ref(), arguments].concat().into();
+        let address = DEPLOYMENT_PROXY.create2(salt(), keccak256(&init_code));
+        Self { address, init_code }
+    }
+
+    /// What the deployment proxy is called with.
+    pub(crate) fn call_data(&self) -> Bytes {
+        [salt().as_slice(), self.init_code.as_ref()].concat().into()
+    }
+}
+
+fn salt() -> B256 {
+    keccak256("probity.v1")
+}
+
+/// The three contracts in order of deployment.
+pub(crate) fn deployables() -> [Deployable; 3] {
+    let registry = Deployable::new(&IRegistry::BYTECODE, &[]);
+    let arguments = IChallenges::constructorCall { registry_: registry.address }.abi_encode();
+    let challenges = Deployable::new(&IChallenges::BYTECODE, &arguments);
+    let arguments = IPayouts::constructorCall {
+        registry_: registry.address,
+        challenges_: challenges.address,
+    }
+    .abi_encode();
+    let payouts = Deployable::new(&IPayouts::BYTECODE, &arguments);
+    [registry, challenges, payouts]
+}
+
+/// The worthless token for development.
+pub(crate) fn dev_token() -> Deployable {
+    Deployable::new(&Token::BYTECODE, &[])
+}
+
+impl Contracts {
+    /// Where the contracts are or will be on any chain.
+    pub fn deterministic() -> Self {
+        let [registry, challenges, payouts] = deployables();
+        Self {
+            registry: registry.address,
+            challenges: challenges.address,
+            payouts: payouts.address,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The manifest that the contracts' own build writes.
+    #[test]
+    fn addresses_are_those_of_the_deployment_manifest() {
+        let manifest = include_str!("../../../contracts/deployment.json").to_lowercase();
+        let contracts = Contracts::deterministic();
+        for address in
+            [contracts.registry, contracts.challenges, contracts.payouts, dev_token().address]
+        {
+            assert!(manifest.contains(&format!("{address:?}").to_lowercase()), "{address}");
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! Storage proofs and block headers, fetched as evidence for offline checks.
+
+use alloy::{consensus::Header, eips::BlockId, providers::Provider};
+use alloy_primitives::{Address, B256, Bytes};
+use alloy_rlp::Encodable;
+use probity_provenance::state_proof::{AccountProof, SlotProof};
+
+use crate::{ChainError, Client};
+
+/// A block header with the bytes its hash is over.
+#[derive(Debug, Clone)]
+pub struct BlockHeader {
+    /// Height.
+    pub number: u64,
+    /// Keccak-256 of the RLP.
+    pub hash: B256,
+    /// Unix seconds.
+    pub timestamp: u64,
+    /// RLP (Yellow paper appendix B).
+    pub rlp: Bytes,
+}
+
+/// Slots of a contract to be proved.
+#[derive(Debug, Clone)]
+pub struct SlotQuery {
+    /// The contract.
+    pub address: Address,
+    /// Its slots.
+    pub slots: Vec<B256>,
+}
+
+impl Client {
+    /// The newest block's header; its hash is recomputed here.
+    pub async fn newest_header(&self) -> Result<BlockHeader, ChainError> {
+        let block = self
+            .provider()
+            .get_block(BlockId::latest())
+            .await
+            .map_err(|error| self.refused(None, error))?
+            .ok_or_else(|| ChainError::Inconsistent("there is no newest block".to_owned()))?;
+        let header: Header = block.header.inner;
+        let hash = header.hash_slow();
+        if hash != block.header.hash {
+            let text = format!("header of block {} does not hash to its hash", header.number);
+            return Err(ChainError::Inconsistent(text));
+        }
+        let mut rlp = Vec::new();
+        header.encode(&mut rlp);
+        Ok(BlockHeader { number: header.number, hash, timestamp: header.timestamp, rlp: rlp.into() })
+    }
+
+    /// Proves slots at the newest block: retries while blocks come in, until the header and all
+    /// proofs are of one state.
+    pub async fn prove(
+        &self,
+        queries: &[SlotQuery],
+    ) -> Result<(BlockHeader, Vec<AccountProof>), ChainError> {
+        for _ in 0..8 {
+            let header = self.newest_header().await?;
+            let summary = probity_provenance::state_proof::HeaderSummary::decode(&header.rlp)
+                .ok_or_else(|| ChainError::Inconsistent("a header does not decode".to_owned()))?;
+            let mut proofs = Vec::with_capacity(queries.len());
+            for query in queries {
+                proofs.push(self.prove_account(query).await?);
+            }
+            if proofs.iter().all(|proof| proof.verify(summary.state_root).is_ok()) {
+                return Ok((header, proofs));
+            }
+        }
+        Err(ChainError::Inconsistent(
+            "proofs do not lead to the newest block's state root".to_owned(),
+        ))
+    }
+
+    async fn prove_account(&self, query: &SlotQuery) -> Result<AccountProof, ChainError> {
+        let response = self
+            .provider()
+            .get_proof(query.address, query.slots.clone())
+            .await
+            .map_err(|error| self.refused(None, error))?;
+        let slot = |slot: alloy::rpc::types::EIP1186StorageProof| SlotProof {
+            key: slot.key.as_b256(),
+            value: slot.value,
+            proof: slot.proof,
+        };
+        Ok(AccountProof {
+            address: response.address,
+            balance: response.balance,
+            nonce: response.nonce,
+            code_hash: response.code_hash,
+            storage_hash: response.storage_hash,
+            account_proof: response.account_proof,
+            storage_proof: response.storage_proof.into_iter().map(slot).collect(),
+        })
+    }
+}

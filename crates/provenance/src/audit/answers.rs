@@ -1,0 +1,223 @@
+//! The six questions, answered from what the audit checked.
+
+use std::collections::BTreeMap;
+
+use alloy_primitives::Address;
+use probity_core::{Label, records::record_id};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Audit,
+    data::Manifests,
+    money::Payout,
+    signed::{Batches, Statements},
+};
+use crate::training::{
+    CHECKPOINT_TYPE, CheckpointPredicate, MODEL_TYPE, ModelPredicate, RUN_TYPE, RunPredicate,
+};
+
+/// What one always wants to know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Question {
+    /// Which model produced this?
+    Model,
+    /// On which data, under which licences?
+    Data,
+    /// Who ran it?
+    Operator,
+    /// Which policy constrained it?
+    Policy,
+    /// What proof or attestation exists?
+    Evidence,
+    /// Who got paid?
+    Payments,
+}
+
+impl Question {
+    /// The question in words.
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::Model => "Which model produced this?",
+            Self::Data => "On which data, under which licences?",
+            Self::Operator => "Who ran it?",
+            Self::Policy => "Which policy constrained it?",
+            Self::Evidence => "What proof or attestation exists?",
+            Self::Payments => "Who got paid?",
+        }
+    }
+}
+
+/// A part of an answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Point {
+    /// How strong it is.
+    pub label: Label,
+    /// What it says.
+    pub text: String,
+}
+
+/// An answer, in points.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answer {
+    /// The question.
+    pub question: Question,
+    /// The points, the main one first.
+    pub points: Vec<Point>,
+}
+
+/// What the checks found.
+pub(super) struct Facts {
+    pub(super) statements: Statements,
+    pub(super) batches: Batches,
+    pub(super) manifests: Manifests,
+    pub(super) payouts: Vec<Payout>,
+}
+
+pub(super) fn answer(audit: &Audit<'_>, facts: &Facts) -> Vec<Answer> {
+    let answer = |question, points: Vec<Point>| {
+        let missing = || vec![point(Label::Missing, "nothing in this bundle tells")];
+        Answer { question, points: if points.is_empty() { missing() } else { points } }
+    };
+    vec![
+        answer(Question::Model, model(audit, facts)),
+        answer(Question::Data, data(audit, facts)),
+        answer(Question::Operator, operator(audit, facts)),
+        answer(Question::Policy, policy(audit, facts)),
+        answer(Question::Evidence, evidence(audit)),
+        answer(Question::Payments, payments(audit, facts)),
+    ]
+}
+
+fn point(label: Label, text: impl Into<String>) -> Point {
+    Point { label, text: text.into() }
+}
+
+/// The label of a claim by name, or `Missing` where the check did not get there.
+fn label_of(audit: &Audit<'_>, name: &str) -> Label {
+    let claims = audit.claims.iter().filter(|claim| claim.name == name);
+    claims.map(|claim| claim.label).min().unwrap_or(Label::Missing)
+}
+
+fn predicates<'a, P: serde::de::DeserializeOwned + 'a>(
+    facts: &'a Facts,
+    kind: &'a str,
+) -> impl Iterator<Item = P> + 'a {
+    facts.statements.values().filter_map(move |signed| signed.statement.predicate(kind).ok())
+}
+
+fn model(audit: &Audit<'_>, facts: &Facts) -> Vec<Point> {
+    let mut points = Vec::new();
+    for model in &audit.records.models {
+        let name = predicates::<ModelPredicate>(facts, MODEL_TYPE).next();
+        let name = name.map_or("unnamed".to_owned(), |name| name.name);
+        let text = format!("model `{name}` {} of `{}`", record_id(model), model.author);
+        points.push(point(label_of(audit, "records.registered"), text));
+    }
+    if let Some(head) = audit.records.checkpoints.last() {
+        let text = format!("checkpoint {}, files' digest {}", record_id(head), head.digest);
+        points.push(point(label_of(audit, "checkpoint.files"), text));
+    }
+    for predicate in predicates::<CheckpointPredicate>(facts, CHECKPOINT_TYPE) {
+        for (name, value) in &predicate.metrics {
+            points.push(point(Label::Attested, format!("{name} = {value}, says the trainer")));
+        }
+    }
+    points
+}
+
+fn data(audit: &Audit<'_>, facts: &Facts) -> Vec<Point> {
+    let mut points = Vec::new();
+    for (id, manifest) in &facts.manifests {
+        let mut licences: BTreeMap<&str, usize> = BTreeMap::new();
+        let mut authors: BTreeMap<Address, usize> = BTreeMap::new();
+        for item in &manifest.items {
+            *authors.entry(item.author).or_default() += 1;
+            if let Some(batch) = facts.batches.get(&item.statement) {
+                *licences.entry(&batch.predicate.licence.spdx).or_default() += 1;
+            }
+        }
+        let label = label_of(audit, "dataset.manifest");
+        let text = format!(
+            "dataset `{}` {id}: {} items of {} authors",
+            manifest.name,
+            manifest.items.len(),
+            authors.len()
+        );
+        points.push(point(label, text));
+        for (licence, count) in licences {
+            points.push(point(label_of(audit, "contents.registered"), format!("{count} items under {licence}")));
+        }
+        for (reason, count) in manifest.exclusion_counts() {
+            points.push(point(label_of(audit, "dataset.policy"), format!("{count} works left out: {reason}")));
+        }
+        points.push(point(
+            Label::Asserted,
+            "that the authors hold the rights they claim, and that labels are right, is not proven",
+        ));
+    }
+    points
+}
+
+fn operator(audit: &Audit<'_>, facts: &Facts) -> Vec<Point> {
+    let mut points = Vec::new();
+    for predicate in predicates::<RunPredicate>(facts, RUN_TYPE) {
+        let text = format!("trained by `{}`, committed before the start", predicate.author);
+        points.push(point(label_of(audit, "run.committed-first"), text));
+        let text = format!("configuration {}", predicate.config);
+        points.push(point(label_of(audit, "run.commitment"), text));
+    }
+    if audit.records.checkpoints.last().is_some() {
+        points.push(point(
+            label_of(audit, "checkpoint.trained"),
+            "that the run produced exactly these weights is the trainer's word",
+        ));
+    }
+    points
+}
+
+fn policy(audit: &Audit<'_>, facts: &Facts) -> Vec<Point> {
+    let mut points: Vec<Point> = Vec::new();
+    for manifest in facts.manifests.values() {
+        let licences = if manifest.policy.licences.is_empty() {
+            "every licence that permits training".to_owned()
+        } else {
+            manifest.policy.licences.iter().cloned().collect::<Vec<_>>().join(", ")
+        };
+        let text = format!(
+            "dataset policy of `{}`: {licences}; commercial use {}; opt-outs and exact duplicates left out",
+            manifest.name,
+            if manifest.policy.commercial { "required" } else { "not required" }
+        );
+        points.push(point(label_of(audit, "dataset.policy"), text));
+    }
+    points.push(point(Label::Missing, "no policy on the model's use is registered"));
+    points
+}
+
+fn evidence(audit: &Audit<'_>) -> Vec<Point> {
+    let mut points: Vec<Point> =
+        audit.claims.iter().map(|claim| point(claim.label, claim.text.clone())).collect();
+    points.push(point(Label::Missing, "no zero-knowledge proof, TEE attestation or re-execution of the run"));
+    points
+}
+
+fn payments(audit: &Audit<'_>, facts: &Facts) -> Vec<Point> {
+    let mut points = Vec::new();
+    for payout in &facts.payouts {
+        let pool = payout.pool;
+        let text = format!(
+            "token {}: {} came in, {} distributed, {} withheld",
+            payout.token, pool.received, pool.funded, pool.held
+        );
+        points.push(point(label_of(audit, "payout.computed"), text));
+        let Some(last) = &payout.last else { continue };
+        for entry in &last.entries {
+            let claimed = payout.claimed.iter().find(|(account, _)| *account == entry.account);
+            let claimed = claimed.map_or(0, |(_, amount)| *amount);
+            let text = format!("`{}` was due {} and has claimed {claimed}", entry.account, entry.cumulative);
+            points.push(point(label_of(audit, "payout.claimed"), text));
+        }
+    }
+    points
+}

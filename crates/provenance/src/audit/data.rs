@@ -1,0 +1,259 @@
+//! Datasets, runs and checkpoints.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use alloy_primitives::B256;
+use probity_core::{
+    Digest, Label,
+    absence::SortedSet,
+    keys::PublicKey,
+    records::{Checkpoint, Dataset, Run, record_id},
+};
+
+use super::{
+    Audit,
+    signed::{Batches, Statements},
+};
+use crate::{
+    content::Batch,
+    dataset::{Exclusion, Manifest},
+    ledger,
+    training::{
+        CHECKPOINT_TYPE, CheckpointPredicate, ModelFile, RUN_TYPE, RunPredicate, files_digest,
+    },
+};
+
+/// Checked manifests by dataset record id.
+pub(crate) type Manifests = BTreeMap<B256, Manifest>;
+
+impl Audit<'_> {
+    pub(super) fn check_datasets(&mut self, statements: &Statements, batches: &Batches) -> Manifests {
+        let deny_list = self.check_deny_list(statements);
+        let datasets = self.records.datasets.clone();
+        let mut manifests = Manifests::new();
+        for dataset in &datasets {
+            let id = record_id(dataset);
+            let Some(manifest) = self.check_manifest(id, dataset) else { continue };
+            let removed = self.removed_earlier(id, dataset, &manifest);
+            if let Some(deny_list) = &deny_list {
+                self.check_policy(id, &manifest, batches, deny_list, &removed);
+            }
+            self.check_removals(id, &manifest);
+            manifests.insert(id, manifest);
+        }
+        manifests
+    }
+
+    fn check_manifest(&mut self, id: B256, dataset: &Dataset) -> Option<Manifest> {
+        let digest = Digest::from(dataset.manifest);
+        let name = format!("manifests/{digest}.json");
+        if self.file(&name).map(Digest::of) != Some(digest) {
+            self.broken("dataset.manifest.mismatch", &name, "not the manifest the record names");
+            return None;
+        }
+        let manifest: Manifest = self.json_file(&name)?;
+        let root = manifest.tree().map(|tree| tree.root()).unwrap_or_default();
+        let matches = root == dataset.root
+            && manifest.items.len() as u64 == dataset.items
+            && manifest.total_weight() == dataset.totalWeight;
+        if !matches {
+            self.broken("dataset.root.mismatch", id, "the record's root, count or weight is another");
+            return None;
+        }
+        let text = format!("dataset `{}`: {} items under root {root}", manifest.name, manifest.items.len());
+        self.claim("dataset.manifest", Label::Verified, text);
+        Some(manifest)
+    }
+
+    /// Applies the manifest's policy again and compares, so that every exclusion is as it says.
+    fn check_policy(
+        &mut self,
+        id: B256,
+        manifest: &Manifest,
+        batches: &Batches,
+        deny_list: &crate::optout::DenyList,
+        removed: &BTreeSet<B256>,
+    ) {
+        let sources: Option<Vec<Batch>> =
+            manifest.sources.iter().map(|source| batches.get(source).cloned()).collect();
+        let Some(sources) = sources else {
+            self.broken("dataset.source.missing", id, "a source statement is not in the bundle");
+            return;
+        };
+        // A version is checked against the list as it was: opt-outs that came later are newer facts.
+        let root = deny_root(deny_list);
+        if root != manifest.deny_list {
+            self.broken("dataset.deny-list.mismatch", id, "it was checked against another deny list");
+            return;
+        }
+        let again =
+            Manifest::build(&manifest.name, &manifest.policy, &sources, deny_list, root, removed);
+        if again.is_ok_and(|again| again == *manifest) {
+            let text = format!(
+                "policy applied again to {} works gives the same {} items and {} exclusions; none is opted out",
+                manifest.items.len() + manifest.excluded.len(),
+                manifest.items.len(),
+                manifest.excluded.len()
+            );
+            self.claim("dataset.policy", Label::Verified, text);
+        } else {
+            self.broken("dataset.policy.mismatch", id, "applying its policy again gives another dataset");
+        }
+    }
+
+    /// What challenges removed from a version, each removal proved and together complete.
+    fn check_removals(&mut self, id: B256, manifest: &Manifest) {
+        let challenges = self.sealed.index.chain.challenges;
+        let Some((items, weight)) = self.ledger.removed(challenges, id) else {
+            return self.broken("dataset.removals.unproven", id, "no storage proof shows removals");
+        };
+        let removed = self.records.removed_from(id);
+        let gone: Vec<_> =
+            manifest.items.iter().filter(|item| removed.contains(&item.index)).collect();
+        let shown = gone
+            .iter()
+            .all(|item| self.ledger.is_removed(challenges, id, &item.record()) == Some(true));
+        let shown_weight = gone.iter().fold(0u64, |sum, item| sum.saturating_add(item.weight));
+        if !shown || gone.len() != removed.len() || gone.len() as u64 != items || shown_weight != weight {
+            return self.broken("dataset.removals.mismatch", id, "removals and chain differ");
+        }
+        let text = if items == 0 {
+            format!("no challenge removed anything from `{}`", manifest.name)
+        } else {
+            format!("challenges removed {items} items of weight {weight} from `{}`", manifest.name)
+        };
+        if items > 0 {
+            self.findings.push(probity_core::Finding::warning("dataset.tainted", id, &text));
+        }
+        self.claim("dataset.challenges", self.chain_label, text);
+    }
+
+    /// The contents a manifest says challenges removed from earlier versions, as the chain agrees.
+    fn removed_earlier(&mut self, id: B256, dataset: &Dataset, manifest: &Manifest) -> BTreeSet<B256> {
+        let chain = self.sealed.index.chain.clone();
+        let excluded = manifest.excluded.iter();
+        let removed: BTreeSet<B256> = excluded
+            .filter(|excluded| excluded.exclusion == Exclusion::RemovedByChallenge)
+            .map(|excluded| excluded.content)
+            .collect();
+        let line = match self.ledger.slot(chain.registry, ledger::line_slot(id)) {
+            Some(line) if !line.is_zero() => B256::from(line),
+            _ => id,
+        };
+        let first = dataset.previous.is_zero();
+        for content in &removed {
+            let slot = ledger::removed_from_line_slot(line, *content);
+            let proved = self.ledger.slot(chain.challenges, slot).is_some_and(|word| !word.is_zero());
+            if first || !proved {
+                self.broken("dataset.removal.unproven", content, "the chain does not show its removal");
+            }
+        }
+        removed
+    }
+
+    pub(super) fn check_training(&mut self, statements: &Statements, manifests: &Manifests) {
+        let (runs, checkpoints) = (self.records.runs.clone(), self.records.checkpoints.clone());
+        for run in &runs {
+            self.check_run(run, statements, manifests);
+        }
+        for checkpoint in &checkpoints {
+            self.check_checkpoint(checkpoint, statements);
+        }
+        let Some(head) = checkpoints.last() else {
+            self.broken("checkpoint.missing", self.sealed.index.model, "the bundle has no checkpoint");
+            return;
+        };
+        let registry = self.sealed.index.chain.registry;
+        let slot = ledger::head_slot(self.sealed.index.model);
+        let proved = self.ledger.slot(registry, slot).map(B256::from);
+        if proved != Some(record_id(head)) {
+            self.broken("model.head.mismatch", record_id(head), "the chain names another newest checkpoint");
+        }
+        self.check_files(head);
+    }
+
+    fn check_run(&mut self, run: &Run, statements: &Statements, manifests: &Manifests) {
+        let id = record_id(run);
+        let Some(signed) = statements.get(&Digest::from(run.statement)) else {
+            self.broken("run.statement.missing", id, "its statement is not in the bundle");
+            return;
+        };
+        let predicate: RunPredicate = match signed.statement.predicate(RUN_TYPE) {
+            Ok(predicate) => predicate,
+            Err(error) => return self.broken("run.statement.malformed", id, error),
+        };
+        let manifest = manifests.get(&run.dataset).and_then(|manifest| manifest.digest().ok());
+        let good = predicate.author == run.author
+            && signed.signers.contains(&PublicKey::Account(run.author))
+            && predicate.dataset == run.dataset
+            && Some(predicate.manifest) == manifest
+            && predicate.commitment().ok() == Some(Digest::from(run.commitment));
+        if good {
+            let text = format!("run {id} committed to its dataset, configuration and seed");
+            self.claim("run.commitment", Label::Verified, text);
+        } else {
+            self.broken("run.statement.mismatch", id, "record and statement differ");
+        }
+    }
+
+    fn check_checkpoint(&mut self, checkpoint: &Checkpoint, statements: &Statements) {
+        let id = record_id(checkpoint);
+        let Some(signed) = statements.get(&Digest::from(checkpoint.statement)) else {
+            self.broken("checkpoint.statement.missing", id, "its statement is not in the bundle");
+            return;
+        };
+        let predicate: CheckpointPredicate = match signed.statement.predicate(CHECKPOINT_TYPE) {
+            Ok(predicate) => predicate,
+            Err(error) => return self.broken("checkpoint.statement.malformed", id, error),
+        };
+        let good = predicate.author == checkpoint.author
+            && signed.signers.contains(&PublicKey::Account(checkpoint.author))
+            && predicate.model == checkpoint.model
+            && predicate.run == checkpoint.run
+            && predicate.dataset == checkpoint.dataset
+            && predicate.digest == Digest::from(checkpoint.digest);
+        if !good {
+            return self.broken("checkpoint.statement.mismatch", id, "record and statement differ");
+        }
+        let registry = self.sealed.index.chain.registry;
+        let time = |audit: &Self, id| audit.ledger.record(registry, id).map(|record| record.time);
+        match (time(self, checkpoint.run), time(self, id)) {
+            (Some(run), Some(done)) if run <= done => {
+                let text = format!("the run was committed {} s before checkpoint {id}", done - run);
+                self.claim("run.committed-first", self.chain_label, text);
+            }
+            _ => self.broken("run.not-committed-first", id, "the run is not shown to come first"),
+        }
+        let text = format!(
+            "checkpoint {id} came out of that run, says its trainer `{}`",
+            checkpoint.author
+        );
+        self.claim("checkpoint.trained", Label::Attested, text);
+    }
+
+    fn check_files(&mut self, head: &Checkpoint) {
+        let files: Vec<ModelFile> = self
+            .sealed
+            .files
+            .iter()
+            .filter_map(|(name, bytes)| {
+                let (name, size) = (name.strip_prefix("model/")?.to_owned(), bytes.len() as u64);
+                Some(ModelFile { name, size, sha256: Digest::of(bytes) })
+            })
+            .collect();
+        if files.is_empty() {
+            let text = "the checkpoint's files are not in the bundle";
+            self.claim("checkpoint.files", Label::Missing, text);
+        } else if files_digest(&files).ok() == Some(Digest::from(head.digest)) {
+            let text = format!("{} files with their names have the registered digest", files.len());
+            self.claim("checkpoint.files", Label::Verified, text);
+        } else {
+            self.broken("checkpoint.files.mismatch", record_id(head), "the files have another digest");
+        }
+    }
+}
+
+/// The commitment of a deny list.
+pub(crate) fn deny_root(deny_list: &crate::optout::DenyList) -> Digest {
+    deny_list.works().copied().collect::<SortedSet>().commitment()
+}

@@ -1,0 +1,103 @@
+//! Block header, storage proofs, and the records that they show.
+
+use alloy_primitives::{Address, B256};
+use probity_core::{Label, records::record_id};
+
+use super::Audit;
+use crate::{
+    bundle,
+    ledger::{Kind, Ledger, revocation_id},
+    state_proof::{AccountProof, HeaderSummary},
+};
+
+impl Audit<'_> {
+    pub(super) fn check_chain(&mut self) {
+        let chain = self.sealed.index.chain.clone();
+        let expected = self.context.contracts;
+        if [chain.registry, chain.challenges, chain.payouts] != expected {
+            self.broken("chain.contracts.unknown", bundle::INDEX, "not Probity's contracts");
+            return;
+        }
+        let header = self.file(bundle::HEADER).and_then(HeaderSummary::decode);
+        let Some(header) = header else {
+            self.broken("chain.header.malformed", bundle::HEADER, "no block header");
+            return;
+        };
+        if (header.hash, header.number) != (chain.block_hash, chain.block) {
+            self.broken("chain.header.mismatch", bundle::HEADER, "another block than the index names");
+            return;
+        }
+        self.chain_label = match self.context.block {
+            Some(known) if known == (chain.chain_id, header.number, header.hash) => Label::Verified,
+            Some(_) => {
+                self.broken("chain.block.unknown", header.hash, "the chain has another block there");
+                return;
+            }
+            None => Label::Attested,
+        };
+        let Some(proofs) = self.json_file::<Vec<AccountProof>>(bundle::STATE) else { return };
+        for proof in &proofs {
+            if let Err(error) = proof.verify(header.state_root) {
+                self.broken("chain.proof.invalid", bundle::STATE, error);
+                return;
+            }
+        }
+        self.ledger = Ledger::new(&proofs);
+        let slots: usize = proofs.iter().map(|proof| proof.storage_proof.len()).sum();
+        self.claim(
+            "chain.state",
+            Label::Verified,
+            format!("{slots} storage slots are in the state of block {} of chain {}", header.number, chain.chain_id),
+        );
+        let text = match self.chain_label {
+            Label::Verified => format!("block {} is the chain's, asked now", header.hash),
+            _ => format!(
+                "block {} is the chain's, says the exporter `{}`; check it with --rpc",
+                header.hash, self.sealed.exporter
+            ),
+        };
+        self.claim("chain.block", self.chain_label, text);
+    }
+
+    /// Whether the registry holds a record of this id, kind and author.
+    pub(super) fn check_record(&mut self, id: B256, kind: Kind, author: Address) -> bool {
+        let registry = self.sealed.index.chain.registry;
+        let stored = self.ledger.record(registry, id);
+        let good = stored.is_some_and(|stored| {
+            stored.kind == kind as u8 && stored.author == author
+        });
+        if !good {
+            let message = match stored {
+                None => "no storage proof shows this record".to_owned(),
+                Some(stored) => format!(
+                    "expected a {kind:?} of `{author}`, the chain holds kind {} of `{}`",
+                    stored.kind, stored.author
+                ),
+            };
+            self.broken("record.not-on-chain", id, message);
+        }
+        if self.ledger.record(registry, revocation_id(id)).is_some_and(|revoked| revoked.kind > 0) {
+            let text = format!("{kind:?} {id} was revoked by its author");
+            self.findings.push(probity_core::Finding::warning("record.revoked", id, text));
+        }
+        good
+    }
+
+    pub(super) fn check_records(&mut self) {
+        let records = self.records.clone();
+        let mut wanted: Vec<(B256, Kind, Address)> = Vec::new();
+        wanted.extend(records.contents.iter().map(|r| (record_id(r), Kind::Content, r.author)));
+        wanted.extend(records.opt_outs.iter().map(|r| (record_id(r), Kind::OptOut, r.author)));
+        wanted.extend(records.anchors.iter().map(|r| (record_id(r), Kind::Anchor, r.author)));
+        wanted.extend(records.datasets.iter().map(|r| (record_id(r), Kind::Dataset, r.author)));
+        wanted.extend(records.runs.iter().map(|r| (record_id(r), Kind::Run, r.author)));
+        wanted.extend(records.models.iter().map(|r| (record_id(r), Kind::Model, r.author)));
+        wanted.extend(records.checkpoints.iter().map(|r| (record_id(r), Kind::Checkpoint, r.author)));
+        let total = wanted.len();
+        let good = wanted.into_iter().filter(|(id, kind, author)| self.check_record(*id, *kind, *author)).count();
+        if good == total && total > 0 {
+            let label = self.chain_label;
+            self.claim("records.registered", label, format!("{total} records are on chain"));
+        }
+    }
+}

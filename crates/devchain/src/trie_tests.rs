@@ -62,7 +62,7 @@ fn an_empty_trie_has_the_empty_root() {
 
 #[test]
 fn one_leaf_has_a_known_root() {
-    // `storage_root` of {0: 1}, as computed by go-ethereum's `StackTrie`.
+    // The storage root of {0: 1} that Ethereum's state tests know.
     let known = b256!("821e2556a290c86405f8160a2d662042a431ba456b9db265c79bb837c04be5f0");
     assert_eq!(Memory::default().update(vec![change(0, 1)]), known);
 }

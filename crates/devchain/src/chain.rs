@@ -153,6 +153,8 @@ impl DevChain {
             queue,
             ready: std::collections::VecDeque::new(),
             unfinished: std::collections::BTreeSet::new(),
+            stalled: std::collections::BTreeSet::new(),
+            stale: false,
             unsynced: 0,
         };
         let sealer = std::thread::Builder::new()
@@ -213,9 +215,8 @@ impl DevChain {
             None => Err(TrySendError::Disconnected(submissions)),
         };
         let stopped = match sent {
-            Ok(()) => Error::Stopped.to_string(),
             Err(TrySendError::Full(_)) => "too many transactions are waiting".to_owned(),
-            Err(TrySendError::Disconnected(_)) => Error::Stopped.to_string(),
+            Ok(()) | Err(TrySendError::Disconnected(_)) => Error::Stopped.to_string(),
         };
         let mut results = Vec::with_capacity(replies.len());
         for (hash, answer) in replies {

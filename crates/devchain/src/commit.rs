@@ -23,7 +23,7 @@ pub(crate) type QueueWrite = ((Address, u64), Option<Bytes>);
 pub(crate) fn write_genesis(store: &Store, genesis: &Genesis) -> Result<Sealed<Header>, Error> {
     genesis.check()?;
     // An empty database has no tables yet; reading needs them.
-    store.write(false, |transaction| create_tables(transaction))?;
+    store.write(false, create_tables)?;
     let mut changes = genesis_state(genesis);
     let (state_root, nodes) = changes.settle(&store.snapshot()?)?;
     let header = genesis.header(state_root);

@@ -1,7 +1,7 @@
 //! An Ethereum chain inside the process: revm executes, one file keeps everything, and JSON-RPC
 //! clients (alloy, `cast`, viem, wallets) use it like any other node.
 //!
-//! It is the default for a single operator, as SQLite is among databases. A transaction is
+//! It is the default for a single operator, as `SQLite` is among databases. A transaction is
 //! acknowledged once its block is on disk; the block is then final. Where several parties must
 //! agree, the same software runs against a public or permissioned network instead.
 //!

@@ -1,7 +1,7 @@
 //! Finding logs: an index range scan over the blocks that can match, then the exact filter.
 
 use alloy::rpc::types::{Filter, Log as RpcLog};
-use alloy_primitives::B256;
+use alloy_primitives::{Address, B256};
 use redb::{Range, ReadOnlyTable};
 
 use crate::Error;
@@ -64,7 +64,7 @@ fn places<'t>(
     filter: &Filter,
     last: u64,
 ) -> Result<Vec<Union<'t>>, LogsError> {
-    let addresses: Vec<B256> = filter.address.iter().map(|address| address.into_word()).collect();
+    let addresses: Vec<B256> = filter.address.iter().map(Address::into_word).collect();
     let mut sets = vec![(ADDRESS_PLACE, addresses)];
     for (place, topics) in (0u8..).zip(&filter.topics) {
         sets.push((place, topics.iter().copied().collect()));

@@ -178,10 +178,9 @@ impl DevChain {
     fn read(&self, method: &str, params: &Params) -> Answer {
         match method {
             "web3_clientVersion" => json(&concat!("probity-devchain/", env!("CARGO_PKG_VERSION"))),
-            "web3_sha3" => self.sha3(params),
+            "web3_sha3" => json(&alloy_primitives::keccak256(params.only_bytes()?)),
             "net_version" => json(&self.chain_id().to_string()),
             "net_listening" => json(&true),
-            "net_peerCount" => json(&"0x0"),
             "eth_chainId" => json(&alloy_primitives::U64::from(self.chain_id())),
             "eth_syncing" => json(&false),
             "eth_accounts" => json::<[(); 0]>(&[]),
@@ -191,7 +190,9 @@ impl DevChain {
                 self.block_transaction_count(params)
             }
             "eth_getBlockReceipts" => self.block_receipts(params),
-            "eth_getUncleCountByBlockNumber" | "eth_getUncleCountByBlockHash" => json(&"0x0"),
+            "net_peerCount" | "eth_getUncleCountByBlockNumber" | "eth_getUncleCountByBlockHash" => {
+                json(&"0x0")
+            }
             "eth_getTransactionByHash" => self.transaction_by_hash(params),
             "eth_getTransactionByBlockNumberAndIndex" | "eth_getTransactionByBlockHashAndIndex" => {
                 self.transaction_by_index(params)
@@ -221,10 +222,6 @@ impl DevChain {
             "eth_getFilterLogs" => self.filter_logs(params),
             unknown => Err(RpcError::method_not_found(unknown)),
         }
-    }
-
-    fn sha3(&self, params: &Params) -> Answer {
-        json(&alloy_primitives::keccak256(params.only_bytes()?))
     }
 
     /// Answers a packet of alloy's.

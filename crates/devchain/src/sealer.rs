@@ -40,6 +40,10 @@ pub(crate) struct Sealer {
     pub(crate) ready: VecDeque<Submission>,
     /// Senders whose queued transactions did not fit into the last block.
     pub(crate) unfinished: BTreeSet<Address>,
+    /// Senders whose next transaction offers less than the base fee, which may yet fall.
+    pub(crate) stalled: BTreeSet<Address>,
+    /// After a failed write the queue has to be read again.
+    pub(crate) stale: bool,
     /// Commits since the last durable one.
     pub(crate) unsynced: u32,
 }
@@ -57,6 +61,10 @@ impl Sealer {
         self.unfinished = self.queue.senders();
         while self.gather() {
             self.round();
+        }
+        if self.unsynced > 0 {
+            // Nobody is left to be told; the blocks are whole or absent in any case.
+            drop(self.store.write(true, |_| Ok(())));
         }
     }
 
@@ -80,7 +88,10 @@ impl Sealer {
     fn round(&mut self) {
         let mut settled = Vec::new();
         if let Err(error) = self.seal(&mut settled) {
-            self.recover();
+            // Nothing of this round happened, so forget what memory thinks of it. A reopening
+            // that fails is tried again with the next use.
+            self.stale = true;
+            drop(self.store.reopen());
             let failure = Rejection::NotSealed(error.to_string());
             for entry in settled.iter_mut().filter(|entry| entry.result.is_ok()) {
                 entry.result = Err(failure.clone());
@@ -92,23 +103,13 @@ impl Sealer {
         }
     }
 
-    /// After a failed write: nothing of this round happened, so forget what memory thinks of it.
-    fn recover(&mut self) {
-        self.unfinished.clear();
-        let reloaded =
-            self.store.reopen().and_then(|()| Queue::load(&self.store.snapshot()?, &self.rules));
-        // If even that fails, the queue is read again when a later round fails or the chain is
-        // reopened; what is on disk stays right in any case.
-        self.queue = reloaded.unwrap_or_default();
-    }
-
     fn seal(&mut self, settled: &mut Vec<Settled>) -> Result<(), Error> {
         let block = self.fill(settled)?;
         let queue = self.queue.unwritten();
         let durable = self.unsynced + 1 >= self.options.sync_every.get();
         match block {
             Some(block) => {
-                self.store.write(durable, |transaction| write_block(transaction, &block, queue))?
+                self.store.write(durable, |transaction| write_block(transaction, &block, queue))?;
             }
             None if queue.is_empty() => return Ok(()),
             None => self.store.write(durable, |transaction| write_queue(transaction, queue))?,
@@ -126,7 +127,15 @@ impl Sealer {
         let limit = self.options.max_block_transactions;
         let mut builder = BlockBuilder::new(&snapshot, &codes, &self.rules, now, limit)
             .inspect_err(|_| self.give_up(settled))?;
-        for sender in std::mem::take(&mut self.unfinished) {
+        if self.stale {
+            self.queue =
+                Queue::load(&snapshot, &self.rules).inspect_err(|_| self.give_up(settled))?;
+            self.unfinished = self.queue.senders();
+            self.stale = false;
+        }
+        let mut waiting = std::mem::take(&mut self.unfinished);
+        waiting.append(&mut self.stalled);
+        for sender in waiting {
             self.promote(&mut builder, sender, settled)?;
         }
         while let Some(submission) = self.ready.pop_front() {
@@ -212,8 +221,10 @@ impl Sealer {
                     self.unfinished.insert(sender);
                     return Ok(());
                 }
-                // It waits for the base fee to fall, or for a replacement.
-                Err(NotIncluded::Rejected(Rejection::FeeCapTooLow { .. })) => return Ok(()),
+                Err(NotIncluded::Rejected(Rejection::FeeCapTooLow { .. })) => {
+                    self.stalled.insert(sender);
+                    return Ok(());
+                }
                 Err(NotIncluded::Rejected(rejection)) => {
                     self.queue.remove(sender, nonce);
                     for entry in settled.iter_mut().filter(|entry| entry.hash == hash) {

@@ -111,7 +111,7 @@ impl Signed {
         if let Some(tip) = transaction.max_priority_fee_per_gas().filter(|tip| *tip > cap) {
             return Err(Rejection::TipAboveCap { tip, cap });
         }
-        let needed = calculate_initial_tx_gas_for_tx(&self.environment(), SPEC, None);
+        let needed = calculate_initial_tx_gas_for_tx(self.environment(), SPEC, None);
         let want = needed.initial_total_gas().max(needed.floor_gas());
         if gas < want {
             return Err(Rejection::IntrinsicGas { have: gas, want });

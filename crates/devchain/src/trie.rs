@@ -109,7 +109,7 @@ impl<S: NodeSource> Update<'_, S> {
     fn apply(&mut self, path: &Nibbles, changes: &[Change]) -> Result<Option<TrieNode>, Error> {
         match self.load(path)? {
             None | Some(TrieNode::EmptyRoot) => self.build(path, &live(changes)),
-            Some(TrieNode::Leaf(leaf)) => self.apply_to_leaf(path, leaf, changes),
+            Some(TrieNode::Leaf(leaf)) => self.apply_to_leaf(path, &leaf, changes),
             Some(TrieNode::Extension(extension)) => {
                 self.apply_to_extension(path, extension, changes)
             }
@@ -122,7 +122,7 @@ impl<S: NodeSource> Update<'_, S> {
     fn apply_to_leaf(
         &mut self,
         path: &Nibbles,
-        leaf: LeafNode,
+        leaf: &LeafNode,
         changes: &[Change],
     ) -> Result<Option<TrieNode>, Error> {
         let key = path.join(&leaf.key);
@@ -177,7 +177,7 @@ impl<S: NodeSource> Update<'_, S> {
         if key.is_empty() {
             return Ok(below);
         }
-        self.prefixed(point, key, below)
+        Ok(self.prefixed(point, key, below))
     }
 
     fn apply_to_branch(
@@ -202,7 +202,7 @@ impl<S: NodeSource> Update<'_, S> {
                 let mut child_path = *path;
                 child_path.push(only);
                 let child = self.load(&child_path)?;
-                self.prefixed(child_path, Nibbles::from_nibbles([only]), child)
+                Ok(self.prefixed(child_path, Nibbles::from_nibbles([only]), child))
             }
             _ => Ok(Some(branch(children))),
         }
@@ -234,7 +234,7 @@ impl<S: NodeSource> Update<'_, S> {
         }
         let key = point.slice(path.len()..);
         let node = branch(children);
-        if key.is_empty() { Ok(Some(node)) } else { self.prefixed(point, key, Some(node)) }
+        Ok(if key.is_empty() { Some(node) } else { self.prefixed(point, key, Some(node)) })
     }
 
     /// The node that leads through `key` to `below`, which so far belongs at `point`: an extension
@@ -244,24 +244,24 @@ impl<S: NodeSource> Update<'_, S> {
         point: Nibbles,
         key: Nibbles,
         below: Option<TrieNode>,
-    ) -> Result<Option<TrieNode>, Error> {
+    ) -> Option<TrieNode> {
         match below {
             None | Some(TrieNode::EmptyRoot) => {
                 self.place(point, None);
-                Ok(None)
+                None
             }
             Some(node @ TrieNode::Branch(_)) => {
                 let child = self.place(point, Some(&node));
-                Ok(Some(TrieNode::Extension(ExtensionNode::new(key, child))))
+                Some(TrieNode::Extension(ExtensionNode::new(key, child)))
             }
             Some(TrieNode::Leaf(leaf)) => {
                 self.place(point, None);
-                Ok(Some(TrieNode::Leaf(LeafNode::new(key.join(&leaf.key), leaf.value))))
+                Some(TrieNode::Leaf(LeafNode::new(key.join(&leaf.key), leaf.value)))
             }
             Some(TrieNode::Extension(extension)) => {
                 self.place(point, None);
                 let key = key.join(&extension.key);
-                Ok(Some(TrieNode::Extension(ExtensionNode::new(key, extension.child))))
+                Some(TrieNode::Extension(ExtensionNode::new(key, extension.child)))
             }
         }
     }

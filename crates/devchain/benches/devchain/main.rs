@@ -3,6 +3,12 @@
 //! `cargo bench -p probity-devchain` writes `bench/devchain/RESULTS.md`. Smaller runs:
 //! `DEVCHAIN_BENCH_HOLDERS=0,3000 DEVCHAIN_BENCH_BLOCKS=20000`. Asserts nothing about time.
 
+#![expect(
+    clippy::print_stdout,
+    clippy::expect_used,
+    reason = "a benchmark reports on its standard output and stops at the first failure"
+)]
+
 mod disk;
 mod logs;
 mod report;

@@ -1,4 +1,4 @@
-//! The ERC-20 token that everything here moves: OpenZeppelin's, as the contracts use it.
+//! The ERC-20 token that everything here moves: `OpenZeppelin`'s, as the contracts use it.
 
 use alloy::consensus::{SignableTransaction, TxEip1559, TxEnvelope};
 use alloy::eips::eip2718::Encodable2718;

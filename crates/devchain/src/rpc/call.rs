@@ -88,7 +88,7 @@ impl DevChain {
         }
         let head = latest(snapshot, Some(block))?;
         let header = self.simulated_header(&head, block);
-        let environment = self.environment(snapshot, &request, &header)?;
+        let environment = environment(snapshot, &request, &header)?;
         Ok(Simulation { chain: self, snapshot, header, environment })
     }
 
@@ -104,43 +104,42 @@ impl DevChain {
         header.timestamp = now.max(header.timestamp);
         header
     }
+}
 
-    fn environment(
-        &self,
-        snapshot: &Snapshot<'_>,
-        request: &TransactionRequest,
-        header: &Header,
-    ) -> Result<TxEnv, RpcError> {
-        let caller = request.from.unwrap_or_default();
-        let price = request.max_fee_per_gas.or(request.gas_price).unwrap_or(0);
-        let value = request.value.unwrap_or_default();
-        let mut gas_limit = request.gas.unwrap_or(header.gas_limit).min(header.gas_limit);
-        if price > 0 && request.gas.is_none() {
-            let balance = snapshot.account(caller)?.unwrap_or_default().balance;
-            let affordable = balance.saturating_sub(value) / U256::from(price);
-            gas_limit = gas_limit.min(affordable.saturating_to());
-        }
-        let authorizations = request.authorization_list.clone().unwrap_or_default();
-        let access_list = request.access_list.clone();
-        Ok(TxEnv {
-            tx_type: transaction_type(request),
-            caller,
-            gas_limit,
-            gas_price: price,
-            kind: request.to.unwrap_or(TxKind::Create),
-            value,
-            data: request.input.input().cloned().unwrap_or_default(),
-            nonce: 0,
-            chain_id: None,
-            access_list: access_list.unwrap_or_default(),
-            gas_priority_fee: request
-                .max_fee_per_gas
-                .map(|_| request.max_priority_fee_per_gas.unwrap_or(0)),
-            blob_hashes: Vec::new(),
-            max_fee_per_blob_gas: 0,
-            authorization_list: authorizations.into_iter().map(Either::Left).collect(),
-        })
+fn environment(
+    snapshot: &Snapshot<'_>,
+    request: &TransactionRequest,
+    header: &Header,
+) -> Result<TxEnv, RpcError> {
+    let caller = request.from.unwrap_or_default();
+    let price = request.max_fee_per_gas.or(request.gas_price).unwrap_or(0);
+    let value = request.value.unwrap_or_default();
+    let mut gas_limit = request.gas.unwrap_or(header.gas_limit).min(header.gas_limit);
+    if price > 0 && request.gas.is_none() {
+        let balance = snapshot.account(caller)?.unwrap_or_default().balance;
+        let affordable = balance.saturating_sub(value) / U256::from(price);
+        gas_limit = gas_limit.min(affordable.saturating_to());
     }
+    let authorizations = request.authorization_list.clone().unwrap_or_default();
+    let access_list = request.access_list.clone();
+    Ok(TxEnv {
+        tx_type: transaction_type(request),
+        caller,
+        gas_limit,
+        gas_price: price,
+        kind: request.to.unwrap_or(TxKind::Create),
+        value,
+        data: request.input.input().cloned().unwrap_or_default(),
+        nonce: 0,
+        chain_id: None,
+        access_list: access_list.unwrap_or_default(),
+        gas_priority_fee: request
+            .max_fee_per_gas
+            .map(|_| request.max_priority_fee_per_gas.unwrap_or(0)),
+        blob_hashes: Vec::new(),
+        max_fee_per_blob_gas: 0,
+        authorization_list: authorizations.into_iter().map(Either::Left).collect(),
+    })
 }
 
 fn transaction_type(request: &TransactionRequest) -> u8 {

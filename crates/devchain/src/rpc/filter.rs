@@ -2,6 +2,7 @@
 
 use std::sync::PoisonError;
 
+use alloy::consensus::Sealed;
 use alloy::rpc::types::{Filter, FilterBlockOption};
 use alloy_primitives::{B256, U64};
 
@@ -49,7 +50,7 @@ impl DevChain {
                 let upto = head.min(reported.saturating_add(MAX_BLOCKS));
                 let headers = (reported + 1..=upto).map(|number| snapshot.header(number));
                 let headers: Vec<_> = headers.collect::<Result<_, _>>()?;
-                let hashes: Vec<B256> = headers.iter().flatten().map(|h| h.hash()).collect();
+                let hashes: Vec<B256> = headers.iter().flatten().map(Sealed::hash).collect();
                 (json(&hashes)?, upto)
             }
             Kind::Logs(filter) => {

@@ -187,7 +187,7 @@ pub(crate) fn quantity(value: &Value) -> U256 {
     serde_json::from_value(value.clone()).unwrap()
 }
 
-/// OpenZeppelin's ERC-20, compiled with the contracts.
+/// `OpenZeppelin`'s ERC-20, compiled with the contracts.
 pub(crate) fn token_code() -> Bytes {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../contracts/out-abi/DevToken.json");
     let artifact: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();

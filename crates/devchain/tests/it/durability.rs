@@ -47,7 +47,7 @@ async fn load(chain: &DevChain, sender: u64) {
         let size = 1 + nonce % 4;
         let mut group: Vec<_> =
             (nonce..nonce + size).map(|n| transaction(chain, sender, n)).collect();
-        if nonce % 3 == 0 {
+        if nonce.is_multiple_of(3) {
             group.reverse();
         }
         let calls: Vec<Value> = group
@@ -98,7 +98,7 @@ fn start_child(folder: &Path) -> Child {
         .unwrap()
 }
 
-/// Numbers that look random and are the same in every run (SplitMix64).
+/// Numbers that look random and are the same in every run (`SplitMix64`).
 struct Random(u64);
 
 impl Random {
@@ -126,7 +126,7 @@ fn run_and_kill(folder: &Path, random: &mut Random) -> Vec<B256> {
         }
     };
     // One in eight dies while it is still opening.
-    if wanted % 8 != 0 {
+    if !wanted.is_multiple_of(8) {
         for line in lines.by_ref() {
             take(line.unwrap(), &mut acknowledged);
             if acknowledged.len() as u64 >= wanted {

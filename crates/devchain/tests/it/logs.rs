@@ -113,7 +113,7 @@ async fn emit(world: &World, runner: &mut TestRunner) -> Vec<Vec<Emission>> {
         let mut calls = Vec::new();
         for Emission { contract, topics } in block {
             let mut input = B256::with_last_byte(u8::try_from(topics.len()).unwrap()).to_vec();
-            topics.iter().for_each(|topic| input.extend(B256::with_last_byte(*topic)));
+            input.extend(topics.iter().flat_map(|topic| B256::with_last_byte(*topic)));
             let call = TxEip1559 {
                 to: TxKind::Call(contracts[*contract]),
                 value: U256::ZERO,

@@ -183,8 +183,7 @@ fn value() -> impl Strategy<Value = Value> {
         ];
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..5).prop_map(Value::from),
-            prop::collection::hash_map(name, inner, 0..6)
-                .prop_map(|fields| Value::from_iter(fields)),
+            prop::collection::hash_map(name, inner, 0..6).prop_map(Value::from_iter),
         ]
     })
 }

@@ -264,3 +264,23 @@ impl World {
         serde_json::from_value(self.receipt(hash).await["contractAddress"].clone()).unwrap()
     }
 }
+
+#[tokio::test]
+async fn a_queued_transaction_waits_for_the_base_fee_to_fall() {
+    let world = World::new();
+    // The base fee starts near 875,000,000 and falls by an eighth with each almost empty block.
+    let modest = TxEip1559 {
+        max_fee_per_gas: 500_000_000,
+        max_priority_fee_per_gas: 0,
+        ..world.transfer(1)
+    };
+    let modest = world.send(&sign(modest, &key(0))).await.unwrap();
+    world.send(&sign(world.transfer(0), &key(0))).await.unwrap();
+    for nonce in 0..8 {
+        world.send(&sign(world.transfer(nonce), &key(1))).await.unwrap();
+    }
+    let receipt = world.receipt(modest).await;
+    assert_eq!(receipt["status"], "0x1", "{receipt}");
+    assert!(number(&receipt["effectiveGasPrice"]) <= 500_000_000);
+    assert!(number(&receipt["blockNumber"]) > 3);
+}

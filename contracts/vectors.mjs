@@ -1,7 +1,7 @@
 #!/usr/bin/env node
-// Writes the vectors that drive Rust and forge alike, with viem and OpenZeppelin's merkle-tree: what
-// is expected comes from neither of our own implementations. `--check` writes nothing and fails on
-// any byte of difference. Integers that may pass 2^53 are decimal strings, bytes are 0x hex.
+// Writes the vectors that drive Rust and forge alike, with viem and OpenZeppelin's merkle-tree:
+// what is expected comes from neither of our own implementations. `--check` writes nothing and
+// fails on any byte of difference. Integers that may pass 2^53 are decimal strings, bytes 0x hex.
 import {existsSync, mkdirSync, readFileSync, writeFileSync} from 'node:fs';
 import {dirname, join} from 'node:path';
 import {fileURLToPath} from 'node:url';
@@ -396,8 +396,8 @@ function payoutVectors() {
     pool(0, 0, [5, 7]).pay(12_345).remove(0).propose().accept().case('no_data_share'),
     pool(3333, 3333, [1, 1, 1]).pay(1).remove(0).propose().accept().pay(1).propose().accept()
       .case('rounded_up'),
-    pool(10000, 0, [2n ** 63n, 1]).pay(most).remove(1).propose().accept().head([2n ** 63n]).propose()
-      .accept().case('large'),
+    pool(10000, 0, [2n ** 63n, 1]).pay(most).remove(1).propose().accept().head([2n ** 63n])
+      .propose().accept().case('large'),
     pool(7000, 0, [1, 1]).pay(100).propose().remove(0).drop().propose().accept()
       .case('tainted_under_proposal'),
     pool(7000, 0, [1, 1]).pay(100).propose().head([1]).drop().propose().accept()

@@ -15,32 +15,31 @@ import {
 
 /// Ids of records: EIP-712 struct hashes, the same on every chain.
 library Records {
-    string private constant COURT = "Court(address[] arbiters,uint8 threshold,address bondToken,"
-        "uint96 bond,uint32 responseWindow,uint32 rulingWindow)";
-
+    // Literals throughout, `Court` repeated: only those are hashed by the compiler.
+    bytes32 internal constant COURT_TYPEHASH = keccak256(
+        "Court(address[] arbiters,uint8 threshold,address bondToken,uint96 bond,"
+        "uint32 responseWindow,uint32 rulingWindow)"
+    );
     bytes32 internal constant CONTENT_TYPEHASH = keccak256(
-        "Content(bytes32 digest,bytes32 licence,bytes32 statement,bytes32 supersedes,address author)"
+        "Content(bytes32 digest,bytes32 licence,bytes32 statement,bytes32 supersedes,"
+        "address author)"
     );
     bytes32 internal constant OPT_OUT_TYPEHASH =
         keccak256("OptOut(bytes32 digest,bytes32 scope,bytes32 statement,address author)");
     bytes32 internal constant LICENCE_TYPEHASH =
         keccak256("Licence(bytes32 terms,string spdx,address author)");
-    bytes32 internal constant COURT_TYPEHASH = keccak256(bytes(COURT));
     bytes32 internal constant DATASET_TYPEHASH = keccak256(
-        abi.encodePacked(
-            "Dataset(bytes32 root,uint64 items,uint64 totalWeight,bytes32 manifest,bytes32 previous,",
-            "address treasury,uint16 treasuryBps,Court court,address author)",
-            COURT
-        )
+        "Dataset(bytes32 root,uint64 items,uint64 totalWeight,bytes32 manifest,bytes32 previous,"
+        "address treasury,uint16 treasuryBps,Court court,address author)"
+        "Court(address[] arbiters,uint8 threshold,address bondToken,uint96 bond,"
+        "uint32 responseWindow,uint32 rulingWindow)"
     );
     bytes32 internal constant RUN_TYPEHASH =
         keccak256("Run(bytes32 dataset,bytes32 commitment,bytes32 statement,address author)");
     bytes32 internal constant MODEL_TYPEHASH = keccak256(
-        abi.encodePacked(
-            "Model(bytes32 name,address accountant,uint16 dataBps,Court court,bytes32 statement,",
-            "address author)",
-            COURT
-        )
+        "Model(bytes32 name,address accountant,uint16 dataBps,Court court,bytes32 statement,"
+        "address author)" "Court(address[] arbiters,uint8 threshold,address bondToken,uint96 bond,"
+        "uint32 responseWindow,uint32 rulingWindow)"
     );
     bytes32 internal constant CHECKPOINT_TYPEHASH = keccak256(
         "Checkpoint(bytes32 model,bytes32 digest,bytes32 dataset,bytes32 run,bytes32[] parents,"

@@ -9,8 +9,9 @@ import {vm} from "./Vm.sol";
 /// deployment.json says.
 contract DeploymentTest {
     // https://github.com/Arachnid/deterministic-deployment-proxy
-    bytes private constant PROXY_CODE = hex"7fffffffffffffffffffffffffffffffffffffffffffffffffffffffff"
-        hex"ffffffe03601600081602082378035828234f58015156039578182fd5b8082525050506014600cf3";
+    bytes private constant PROXY_CODE = hex"7fffffffffffffffffffffffffffffffffffffffffff"
+        hex"ffffffffffffffffffffe03601600081602082378035"
+        hex"828234f58015156039578182fd5b8082525050506014600cf3";
 
     string private json;
 

@@ -93,7 +93,8 @@ contract TypedDataVectorsTest is VectorFile {
         if (_same(type_, "Content")) {
             bytes memory fields = _fields(
                 index,
-                "Content(bytes32 digest,bytes32 licence,bytes32 statement,bytes32 supersedes,address author)"
+                "Content(bytes32 digest,bytes32 licence,bytes32 statement,bytes32 supersedes,"
+                "address author)"
             );
             return registry.registerContent(abi.decode(fields, (Content)), signature);
         }
@@ -113,7 +114,8 @@ contract TypedDataVectorsTest is VectorFile {
                 index,
                 string.concat(
                     "Dataset(bytes32 root,uint64 items,uint64 totalWeight,bytes32 manifest,",
-                    "bytes32 previous,address treasury,uint16 treasuryBps,Court court,address author)",
+                    "bytes32 previous,address treasury,uint16 treasuryBps,Court court,",
+                    "address author)",
                     COURT
                 )
             );

@@ -100,7 +100,8 @@ interface IChallenges is ITribunal {
     /// After the deadline: an unanswered challenge is upheld, an unruled one lapses.
     function settle(bytes32 id, Dataset calldata dataset, DatasetItem calldata item) external;
 
-    /// Removes from a later version content that was removed from its line before. No bond, no court.
+    /// Removes from a later version content that was removed from its line before: no bond, no
+    /// court.
     function removeAgain(
         Dataset calldata dataset,
         DatasetItem calldata item,

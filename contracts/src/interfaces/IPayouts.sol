@@ -25,7 +25,8 @@ enum ProposalStatus {
 }
 
 /// A payout root that is waiting.
-/// @param root OpenZeppelin standard Merkle root over `["address","uint256"]` = (payee, cumulative amount)
+/// @param root OpenZeppelin standard Merkle root, leaf types `["address","uint256"]`: payee and
+/// cumulative amount
 /// @param total sum of the cumulative amounts
 /// @param received pool's `received` when proposed
 /// @param held what `held` becomes
@@ -49,10 +50,11 @@ struct Proposal {
 
 /// Revenue per model, paid out by cumulative Merkle roots.
 ///
-/// Revenue waits here until a root is accepted; then exactly the root's increase moves to the pool's
-/// own vault, from which payees claim. Pools cannot touch each other's money, and a vault cannot pay
-/// more than it was handed. While the model's head is tainted, the removed items' share of new
-/// revenue is held back; the first root proposed after the taint is cleared may distribute it.
+/// Revenue waits here until a root is accepted; then exactly the root's increase moves to the
+/// pool's own vault, from which payees claim. Pools cannot touch each other's money, and a vault
+/// cannot pay more than it was handed. While the model's head is tainted, the removed items' share
+/// of new revenue is held back; the first root proposed after the taint is cleared may distribute
+/// it.
 ///
 /// `token` zero is the chain's native coin. Fee-on-transfer tokens are booked at what arrived;
 /// rebasing tokens are not supported.
@@ -136,6 +138,7 @@ interface IPayouts is ITribunal {
     /// epoch,bytes32 root,bytes32 otherRoot,uint48 deadline,bool upheld,bytes32 opinion)`, where
     /// `epoch` is the one proposed and `deadline` the ruling's, which no other dispute shares):
     /// upheld, the disputer's root is accepted and gets the accountant's bond; else the reverse.
+    /// A court that finds both roots wrong does not rule: both are dropped.
     function rule(
         Model calldata model,
         address token,

@@ -18,7 +18,7 @@ enum Kind {
 /// Who decides disputes about a dataset or a model's payouts, and at what price.
 /// @param arbiters accounts (EOA or ERC-1271), strictly ascending, at most 16
 /// @param threshold signatures a ruling needs; more than half of the arbiters
-/// @param bondToken ERC-20 of the bonds
+/// @param bondToken ERC-20 of the bonds; whoever relies on the court relies on it too
 /// @param bond amount each side stakes, in the token's smallest unit, not zero
 /// @param responseWindow seconds in which a challenge may be answered, or a payout root disputed
 /// @param rulingWindow seconds after the answer in which the arbiters may rule
@@ -153,9 +153,10 @@ struct Record {
 ///
 /// A record's id is the EIP-712 struct hash of its fields, so the id proves the fields and the same
 /// record has the same id on every chain; a signature is over the EIP-712 digest, which names chain
-/// and contract. Ids are unique, so nothing can be replayed or overwritten. Nobody owns the contract.
-/// `signature` may be empty when the author sends the transaction; otherwise it is an EOA's 65 bytes
-/// or an ERC-1271 contract's bytes, and anybody may relay it.
+/// and contract. Ids are unique, so nothing can be replayed or overwritten. Nobody owns the
+/// contract.
+/// `signature` may be empty when the author sends the transaction; otherwise it is an EOA's 65
+/// bytes or an ERC-1271 contract's bytes, and anybody may relay it.
 interface IRegistry {
     event ContentRegistered(
         bytes32 indexed id,
@@ -254,14 +255,16 @@ interface IRegistry {
         external
         returns (bytes32 id);
 
-    /// Registers a checkpoint and makes it the model's head. `run` is the preimage of `checkpoint.run`.
+    /// Registers a checkpoint and makes it the model's head. `run` is the preimage of
+    /// `checkpoint.run`.
     function registerCheckpoint(
         Checkpoint calldata checkpoint,
         Run calldata run,
         bytes calldata signature
     ) external returns (bytes32 id);
 
-    /// Announces a Merkle root in an event only: cheapest, provable from receipts but not by contracts.
+    /// Announces a Merkle root in an event only: cheapest, provable from receipts but not by
+    /// contracts.
     /// @param subject what the root is of: "content", "opt-out", or a log's origin hash
     /// @param root Merkle root of any number of items
     /// @param size number of items

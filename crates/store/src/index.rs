@@ -36,7 +36,7 @@ mod write;
 
 use std::{fmt, path::Path};
 
-use sqlx::{Any, AnyPool, Executor as _, any::AnyPoolOptions};
+use sqlx::{Any, AnyConnection, AnyPool, Connection as _, Executor as _, any::AnyPoolOptions};
 
 pub use error::IndexError;
 pub use query::{Found, Position};
@@ -89,16 +89,12 @@ impl Index {
         // `SQLite` has one writer anyway, and a single connection never waits for itself.
         let connections = if url.starts_with("sqlite") { 1 } else { 8 };
         let options = AnyPoolOptions::new().max_connections(connections);
-        let options = options.after_connect(|connection, _| {
-            Box::pin(async move {
-                if connection.backend_name() == SQLITE {
-                    // A commit is on disk when it returns, and readers do not wait for it.
-                    connection.execute("PRAGMA journal_mode = WAL").await?;
-                    connection.execute("PRAGMA synchronous = FULL").await?;
-                }
-                Ok(())
-            })
-        });
+        let options =
+            options.after_connect(|connection, _| Box::pin(async { prepare(connection).await }));
+        // The pool would try again for a while: what fails now is to be known now.
+        let mut first = AnyConnection::connect(url).await.map_err(IndexError::Open)?;
+        prepare(&mut first).await.map_err(IndexError::Open)?;
+        first.close().await.map_err(IndexError::Open)?;
         let pool = options.connect(url).await.map_err(IndexError::Open)?;
         schema::migrate(&pool).await?;
         Ok(Self { pool })
@@ -117,6 +113,16 @@ impl Index {
             .map_err(IndexError::reading("cursor"))?;
         row.as_ref().map(rows::cursor).transpose()
     }
+}
+
+/// Sets up a connection.
+async fn prepare(connection: &mut AnyConnection) -> Result<(), sqlx::Error> {
+    if connection.backend_name() == SQLITE {
+        // A commit is on disk when it returns, and readers do not wait for it.
+        connection.execute("PRAGMA journal_mode = WAL").await?;
+        connection.execute("PRAGMA synchronous = FULL").await?;
+    }
+    Ok(())
 }
 
 /// Percent-encodes what has a meaning in a URL.

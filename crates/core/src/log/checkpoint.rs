@@ -1,6 +1,9 @@
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 
-use super::{MAX_TREE_SIZE, NoteError, SignedNote, SignerKey, VerifierKey};
+use super::{
+    ConsistencyProof, InclusionProof, MAX_TREE_SIZE, NoteError, ProofError, SignedNote, SignerKey,
+    VerifierKey,
+};
 use crate::Digest;
 
 /// Why a checkpoint is not accepted.
@@ -106,6 +109,31 @@ impl Checkpoint {
         text
     }
 
+    /// Checks that `leaf`, a leaf's hash, is in the tree of this checkpoint.
+    ///
+    /// A root does not say how many leaves are under it; the checkpoint does, so the proof's size
+    /// must be the checkpoint's.
+    pub fn verify_inclusion(
+        &self,
+        leaf: &Digest,
+        proof: &InclusionProof,
+    ) -> Result<(), ProofError> {
+        check_size(self.size, proof.size)?;
+        proof.verify(leaf, &self.root)
+    }
+
+    /// Checks that the log of `newer` begins with the whole log of this checkpoint. Two checkpoints
+    /// of one log for which no such proof exists convict its keeper.
+    pub fn verify_growth(
+        &self,
+        newer: &Self,
+        proof: &ConsistencyProof,
+    ) -> Result<(), ProofError> {
+        check_size(self.size, proof.old_size)?;
+        check_size(newer.size, proof.new_size)?;
+        proof.verify(&self.root, &newer.root)
+    }
+
     /// Signs the checkpoint. The log never signs two that are inconsistent: its keeper sees to it.
     pub fn sign(&self, key: &SignerKey) -> Result<String, CheckpointError> {
         Ok(SignedNote::sign(&self.text(), &[key])?.to_string())
@@ -152,6 +180,10 @@ impl Checkpoint {
         let checkpoint = Self::new(origin, size, Digest::from_bytes(root))?;
         lines.try_fold(checkpoint, Self::with_extension)
     }
+}
+
+fn check_size(expected: u64, got: u64) -> Result<(), ProofError> {
+    if expected == got { Ok(()) } else { Err(ProofError::Size { expected, got }) }
 }
 
 fn is_line(text: &str) -> bool {

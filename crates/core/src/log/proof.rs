@@ -47,6 +47,14 @@ pub enum ProofError {
         /// The tree's size.
         size: u64,
     },
+    /// The proof is for a tree of another size.
+    #[error("expected a proof for {expected} leaves, got one for {got}")]
+    Size {
+        /// The size of the checkpoint.
+        expected: u64,
+        /// The size in the proof.
+        got: u64,
+    },
     /// The path has too few or too many hashes for these sizes.
     #[error("expected another number of hashes in the proof, got {got}")]
     PathLength {
@@ -84,6 +92,7 @@ impl ProofError {
     pub const fn code(&self) -> &'static str {
         match self {
             Self::Index { .. } => "log.proof.index",
+            Self::Size { .. } => "log.proof.size",
             Self::PathLength { .. } => "log.proof.length",
             Self::Shrinks { .. } => "log.proof.shrinks",
             Self::Root { .. } => "log.proof.root",
@@ -157,7 +166,9 @@ impl InclusionProof {
         if last == 0 { Ok(root) } else { Err(wrong_length) }
     }
 
-    /// Checks that `leaf`, a leaf's hash, is at this place under `root`.
+    /// Checks that `leaf`, a leaf's hash, is at this place under `root`. That `root` is over
+    /// `self.size` leaves is for the caller to know, or for
+    /// [`Checkpoint::verify_inclusion`](super::Checkpoint::verify_inclusion) to check.
     pub fn verify(&self, leaf: &Digest, root: &Digest) -> Result<(), ProofError> {
         let got = self.root(leaf)?;
         if got == *root { Ok(()) } else { Err(ProofError::Root { expected: *root, got }) }

@@ -38,7 +38,7 @@ impl Position {
 }
 
 /// How many matches an ambiguous prefix shows.
-const SHOWN: usize = 5;
+const SHOWN: u8 = 5;
 
 impl Index {
     /// The record of this id.
@@ -60,14 +60,14 @@ impl Index {
         let query = sqlx::query(sql)
             .bind(prefix.to_owned())
             .bind(format!("{prefix}{}", char::MAX))
-            .bind(1 + SHOWN as i64);
+            .bind(i64::from(SHOWN) + 1);
         let mut found = self.all("records", query, rows::record).await?;
         match (found.pop(), found.is_empty()) {
             (Some(record), true) if !prefix.is_empty() => self.with_marks(record).await,
             (None, _) => Err(IndexError::NotFound(prefix.to_owned())),
             (Some(last), _) => {
                 let matches = found.into_iter().chain([last]).map(|record| record.id);
-                let matches = matches.take(SHOWN).collect();
+                let matches = matches.take(SHOWN.into()).collect();
                 Err(IndexError::Ambiguous { prefix: prefix.to_owned(), matches })
             }
         }

@@ -46,6 +46,8 @@ const TYPES = {
     'bytes32 model,bytes32 digest,bytes32 dataset,bytes32 run,bytes32[] parents,' +
       'bytes32 statement,address author',
   ),
+  Anchor: fields('bytes32 subject,bytes32 root,uint64 size,bytes32 statement,address author'),
+  Revocation: fields('bytes32 target'),
   Ruling: fields('bytes32 id,bool upheld,bytes32 opinion'),
   PayoutRuling: fields(
     'bytes32 model,address token,uint64 epoch,bytes32 root,bytes32 otherRoot,uint48 deadline,' +
@@ -214,6 +216,24 @@ async function registryVectors() {
     cases.push({...good, name: `bad_${name}`, signature});
   }
   return cases;
+}
+
+/// Records whose author sends the transaction: ids only.
+function unsignedVectors() {
+  const anchor = {
+    subject: stringToHex('content', {size: 32}),
+    root: keccak256(stringToHex('root')),
+    size: '1000000',
+    statement: digestOf('statement'),
+    author: account(1).address,
+  };
+  const origin = {...anchor, subject: digestOf('log.example'), size: '18446744073709551615'};
+  return [
+    ['anchor', 'Anchor', anchor],
+    ['anchor_of_a_log', 'Anchor', origin],
+    ['anchor_by_another', 'Anchor', {...anchor, author: account(2).address}],
+    ['revocation', 'Revocation', {target: ids('Anchor', anchor)}],
+  ].map(([name, type, message]) => ({name, type, fields: message, id: ids(type, message)}));
 }
 
 async function rulingVectors() {
@@ -415,6 +435,7 @@ function payoutVectors() {
 async function main() {
   const files = {
     'typed-data/v1/registry.json': await registryVectors(),
+    'typed-data/v1/unsigned.json': unsignedVectors(),
     'typed-data/v1/rulings.json': await rulingVectors(),
     'merkle/v1/standard.json': merkleVectors(),
     'payout/v1/pools.json': payoutVectors(),

@@ -12,6 +12,7 @@ import {
     Dataset,
     DatasetItem,
     IRegistry,
+    Kind,
     Licence,
     Model,
     OptOut,
@@ -159,6 +160,31 @@ contract TypedDataVectorsTest is VectorFile {
 
     function _fields(uint256 index, string memory type_) private view returns (bytes memory) {
         return vm.parseJsonType(json, _at(index, ".fields"), type_);
+    }
+
+    /// Anchors and their revocations, by their authors themselves.
+    function test_unsigned() public {
+        _load("typed-data/v1/unsigned.json");
+        uint256 index = 0;
+        for (; _exists(index); ++index) {
+            bytes32 id = _bytes32(index, ".id");
+            if (_same(_string(index, ".type"), "Anchor")) {
+                vm.prank(vm.parseJsonAddress(json, _at(index, ".fields.author")));
+                bytes32 anchored = registry.anchor(
+                    _bytes32(index, ".fields.subject"),
+                    _bytes32(index, ".fields.root"),
+                    uint64(_uint(index, ".fields.size")),
+                    _bytes32(index, ".fields.statement")
+                );
+                vm.assertEq(anchored, id);
+            } else {
+                bytes32 target = _bytes32(index, ".fields.target");
+                vm.prank(registry.recordOf(target).author);
+                registry.revoke(target, "reason");
+                vm.assertEq(uint256(registry.recordOf(id).kind), uint256(Kind.Revocation));
+            }
+        }
+        vm.assertEq(index, 4);
     }
 
     /// The digests that the arbiters sign, and that the signature is theirs.

@@ -142,6 +142,12 @@ impl Index {
         self.all("links", sqlx::query(sql).bind(id.to_owned()), rows::link).await
     }
 
+    /// The statements of a predicate type, in the log's order.
+    pub async fn statements_of_type(&self, kind: &str) -> Result<Vec<Statement>, IndexError> {
+        let sql = "SELECT * FROM statements WHERE predicate_type = $1 ORDER BY log_index";
+        self.statements(sqlx::query(sql).bind(kind.to_owned())).await
+    }
+
     /// The statement of this digest.
     pub async fn statement(&self, digest: &Digest) -> Result<Option<Statement>, IndexError> {
         let sql = "SELECT * FROM statements WHERE digest = $1";

@@ -146,6 +146,9 @@ impl Objects {
         let length = self.copy_to(digest, &mut file).await?;
         file.sync_all().await.map_err(failed)?;
         tokio::fs::rename(staged, path).await.map_err(failed)?;
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let folder = tokio::fs::File::open(folder.unwrap_or(Path::new("."))).await;
+        folder.map_err(failed)?.sync_all().await.map_err(failed)?;
         Ok(length)
     }
 }

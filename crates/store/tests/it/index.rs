@@ -89,7 +89,7 @@ async fn keeps_rows(index: &Index) {
     assert_eq!(index.statement_at(0).await.unwrap().as_ref(), Some(statement));
     assert_eq!(index.statement_at(u64::MAX).await.unwrap(), None);
     let about = index.statements_about(&Digest::of(b"two")).await.unwrap();
-    assert_eq!(about, [statement.clone()]);
+    assert_eq!(about, std::slice::from_ref(statement));
     assert_eq!(index.statements_about(&Digest::of(b"three")).await.unwrap(), []);
     assert_eq!(index.money_of_model("0x77").await.unwrap(), second.money);
     assert_eq!(index.money_of_account("0xa2").await.unwrap(), second.money[1..]);

@@ -1,4 +1,4 @@
-use std::fs;
+use std::{fs, os::unix::fs::MetadataExt as _};
 
 use probity_core::log::{
     Checkpoint, EntryBundle, MemoryTree, SignerKey, TILE_WIDTH, Tile, TileTree, decode_bundle,
@@ -129,7 +129,6 @@ fn no_full_file_is_written_twice() {
     let modified = |name: &str| {
         let path = dir.path().join(name);
         let file = fs::File::open(&path).unwrap();
-        use std::os::unix::fs::MetadataExt as _;
         (fs::metadata(&path).unwrap().ino(), file.metadata().unwrap().mtime_nsec())
     };
     let names = ["tile/0/000", "tile/0/001", "tile/entries/000", "tile/entries/001"];

@@ -7,6 +7,7 @@ use std::{
 
 use probity_core::log::{SignerKey, leaf_hash};
 use probity_store::log::{LogError, LogFolder, LogStore};
+use proptest::{prelude::*, sample::Index};
 
 use crate::log::{ORIGIN, append, entry, key, log_of};
 
@@ -129,6 +130,59 @@ fn damage_before_the_last_append_is_not_taken_for_an_unfinished_one() {
     }
     fs::write(&journal, good).unwrap();
     check_store(dir.path()).unwrap();
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Whatever the journal holds, opening the log gives an error or a log that is whole.
+    #[test]
+    fn no_journal_makes_the_log_panic(
+        noise: Vec<u8>,
+        changes in prop::collection::vec((any::<Index>(), any::<u8>()), 0..4),
+        cut: Index,
+    ) {
+        let (dir, mut log) = log_of(260);
+        append(&mut log, 3);
+        drop(log);
+        let path = dir.path().join("journal");
+        let mut journal = fs::read(&path).unwrap();
+        for (at, byte) in changes {
+            let at = at.index(journal.len());
+            journal[at] = byte;
+        }
+        let cut = cut.index(journal.len());
+        let spliced = [&journal[..cut], &noise, &journal[cut..]].concat();
+        for bytes in [&noise, &journal, &journal[..cut].to_vec(), &spliced] {
+            fs::write(&path, bytes).unwrap();
+            if let Ok(log) = LogStore::open(dir.path(), ORIGIN) {
+                prop_assert!((260..=263).contains(&log.size()));
+                log.verify().unwrap();
+            }
+        }
+    }
+
+    /// The same for every public file, read by who does not trust the log.
+    #[test]
+    fn no_public_file_makes_a_reader_panic(noise: Vec<u8>, at: Index, cut: Index, byte: u8) {
+        let (dir, log) = log_of(260);
+        drop(log);
+        let files = files(dir.path());
+        let path = at.get(&files);
+        let good = fs::read(path).unwrap();
+        if good.is_empty() {
+            return Ok(());
+        }
+        let cut = cut.index(good.len());
+        let mut changed = good.clone();
+        changed[cut] = byte;
+        for bytes in [&noise, &changed, &good[..cut].to_vec()] {
+            fs::write(path, bytes).unwrap();
+            let checked = LogFolder::new(dir.path()).verify(key().verifier());
+            let public = !path.ends_with("journal") && !path.ends_with("lock");
+            prop_assert!(checked.is_err() || !public || *bytes == good, "{}", path.display());
+        }
+    }
 }
 
 #[test]

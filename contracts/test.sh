@@ -34,14 +34,16 @@ install() {
 
 # The analyser's environment is kept per user and made anew when the pins change.
 slither() {
-  venv=$cache/venv
+  venv=$cache/slither
   if ! cmp -s requirements.txt "$venv/requirements.txt"; then
     rm -rf "$venv"
     python3 -m venv "$venv"
     "$venv/bin/pip" install --quiet --disable-pip-version-check -r requirements.txt
     cp requirements.txt "$venv/requirements.txt"
   fi
-  # In folders of its own: `forge build` and `forge test` keep their incremental state.
+  # In folders of its own, made anew: the analyser takes every build-info it finds for current, and
+  # `forge build` and `forge test` keep their incremental state.
+  rm -rf cache/slither cache/slither-cache
   forge build --skip 'test/**' --build-info --out cache/slither --cache-path cache/slither-cache
   "$venv/bin/slither" . --ignore-compile --foundry-out-directory cache/slither \
     --filter-paths node_modules --fail-medium

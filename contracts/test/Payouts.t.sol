@@ -372,6 +372,21 @@ contract PayoutsTest is World {
         vm.assertEq(address(vault).balance, 400);
     }
 
+    /// A later root hands over its increase only.
+    function test_native_cumulative() public {
+        _payNative(1000);
+        (bytes32 root, bytes32[] memory forAlice,) = _tree(600, 400);
+        PayoutVault vault = _accept(NATIVE, root, 1000);
+        vault.claim(alice, 600, forAlice);
+        _payNative(500);
+        _payNative(50);
+        (root, forAlice,) = _tree(700, 800);
+        _accept(NATIVE, root, 1500);
+        vm.assertEq(address(vault).balance, 900);
+        vm.assertEq(address(payouts).balance, 50);
+        vm.assertEq(vault.claim(alice, 700, forAlice), 100);
+    }
+
     function _nativePayee(Payee payee) private returns (PayoutVault vault, bytes32[] memory proof) {
         _payNative(1000);
         bytes32[] memory leaves = new bytes32[](2);

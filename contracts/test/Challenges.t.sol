@@ -234,7 +234,69 @@ contract ChallengesTest is World {
         challenges.answer(id, dataset, items[0], "");
     }
 
+    /// In a dataset of any size every item proves itself, and nothing else does.
+    function testFuzz_challenge_tampered(uint8 size, uint8 index, uint8 fault, uint256 change)
+        public
+    {
+        uint256 count = uint256(size) % 40 + 2;
+        uint256 i = index % count;
+        delete items;
+        for (uint64 n = 0; n < count; ++n) {
+            items.push(DatasetItem(n, keccak256(abi.encode(n)), n + 1));
+        }
+        dataset.root = Tree.root(_leaves());
+        vm.prank(vm.addr(CURATOR));
+        datasetId = registry.registerDataset(dataset, "");
+
+        DatasetItem memory item = items[i];
+        bytes32[] memory proof = _proof(i);
+        change = change == 0 ? 1 : change;
+        if (fault % 5 == 0) item.index ^= uint64(change % type(uint64).max + 1);
+        if (fault % 5 == 1) item.content ^= bytes32(change);
+        if (fault % 5 == 2) item.weight ^= uint64(change % type(uint64).max + 1);
+        if (fault % 5 == 3) proof[change % proof.length] ^= bytes32(change);
+        if (fault % 5 == 4) proof = _shorter(proof);
+        vm.expectRevert(
+            abi.encodeWithSelector(IChallenges.ProofInvalid.selector, datasetId, item.index)
+        );
+        vm.prank(vm.addr(CHALLENGER));
+        challenges.challenge(dataset, item, proof, Reason.Stolen, "evidence");
+        _challenge(i);
+    }
+
+    function _shorter(bytes32[] memory proof) private pure returns (bytes32[] memory shorter) {
+        shorter = new bytes32[](proof.length - 1);
+        for (uint256 i = 0; i < shorter.length; ++i) {
+            shorter[i] = proof[i];
+        }
+    }
+
     // --- rulings
+
+    /// A ruling holds for exactly what was signed, by exactly who signed.
+    function testFuzz_rule_tampered(uint8 fault, bytes32 change) public {
+        bytes32 id = _challenge(0);
+        _answer(id, 0);
+        vm.assume(change != 0 && change != "opinion");
+        bytes[] memory signatures = _signRuling(2, _rulingDigest(id, true));
+        if (fault % 4 == 3) {
+            uint256 at_ = uint256(change) % 64;
+            signatures[0][at_] = ~signatures[0][at_];
+        }
+        if (fault % 4 == 2) (signatures[0], signatures[1]) = (signatures[1], signatures[0]);
+        uint256 valid = fault % 4 == 3 ? 1 : 0;
+        vm.expectRevert(
+            abi.encodeWithSelector(ITribunal.SignaturesTooFew.selector, valid, uint256(2))
+        );
+        challenges.rule(
+            id,
+            dataset,
+            items[0],
+            fault % 4 != 0,
+            fault % 4 == 1 ? change : bytes32("opinion"),
+            signatures
+        );
+    }
 
     function _tooFew(bytes32 id, bytes[] memory signatures, uint256 valid) private {
         vm.expectRevert(

@@ -335,6 +335,29 @@ contract PayoutsTest is World {
         vault.claim(alice, 600, new bytes32[](0));
     }
 
+    function testFuzz_claim_tampered(
+        uint256[5] memory amounts,
+        uint8 i,
+        uint8 fault,
+        uint256 change
+    ) public {
+        _pay(1e12);
+        bytes32[] memory leaves = new bytes32[](5);
+        for (uint256 n = 0; n < 5; ++n) {
+            leaves[n] = _payoutLeaf(vm.addr(n + 1), amounts[n]);
+        }
+        PayoutVault vault = _accept(address(token), Tree.root(leaves), 1e12);
+        i %= 5;
+        bytes32[] memory proof = Tree.proof(leaves, i);
+        (address account, uint256 amount) = (vm.addr(uint256(i) + 1), amounts[i]);
+        change = change == 0 ? 1 : change;
+        if (fault % 3 == 0) account = address(uint160(account) ^ uint160(change % 1e18 + 1));
+        if (fault % 3 == 1) amount ^= change;
+        if (fault % 3 == 2) proof[change % proof.length] ^= bytes32(change);
+        vm.expectRevert(abi.encodeWithSelector(IPayoutVault.ProofInvalid.selector, account, amount));
+        vault.claim(account, amount, proof);
+    }
+
     function test_vault_update_onlyPayouts() public {
         _pay(1000);
         PayoutVault vault = _accept(address(token), "root", 1000);

@@ -1,4 +1,4 @@
-use std::fmt::Write as _;
+use std::{collections::BTreeMap, fmt::Write as _};
 
 use futures::TryStreamExt as _;
 use probity_core::Digest;
@@ -39,6 +39,8 @@ impl Position {
 
 /// How many matches an ambiguous prefix shows.
 const SHOWN: u8 = 5;
+/// How many statements have their subjects read at once.
+const CHUNK: usize = 250;
 
 impl Index {
     /// The record of this id.
@@ -144,7 +146,7 @@ impl Index {
 
     /// The statements of a predicate type, in the log's order.
     pub async fn statements_of_type(&self, kind: &str) -> Result<Vec<Statement>, IndexError> {
-        let sql = "SELECT * FROM statements WHERE predicate_type = $1 ORDER BY log_index";
+        let sql = "SELECT * FROM statements WHERE type = $1 ORDER BY log_index";
         self.statements(sqlx::query(sql).bind(kind.to_owned())).await
     }
 
@@ -170,10 +172,23 @@ impl Index {
 
     async fn statements(&self, query: Query) -> Result<Vec<Statement>, IndexError> {
         let mut statements = self.all("statements", query, rows::statement).await?;
-        for statement in &mut statements {
-            let sql = "SELECT subject FROM subjects WHERE statement = $1 ORDER BY subject";
-            let query = sqlx::query(sql).bind(statement.digest.to_string());
-            statement.subjects = self.all("subjects", query, rows::subject).await?;
+        for chunk in statements.chunks_mut(CHUNK) {
+            let places: Vec<_> = (1..=chunk.len()).map(|place| format!("${place}")).collect();
+            let sql = format!(
+                "SELECT statement, subject FROM subjects WHERE statement IN ({}) \
+                 ORDER BY statement, subject",
+                places.join(", ")
+            );
+            let query = chunk
+                .iter()
+                .fold(sqlx::query(AssertSqlSafe(sql)), |q, s| q.bind(s.digest.to_string()));
+            let mut subjects: BTreeMap<Digest, Vec<Digest>> = BTreeMap::new();
+            for (statement, subject) in self.all("subjects", query, rows::subject).await? {
+                subjects.entry(statement).or_default().push(subject);
+            }
+            for statement in chunk {
+                statement.subjects = subjects.remove(&statement.digest).unwrap_or_default();
+            }
         }
         Ok(statements)
     }

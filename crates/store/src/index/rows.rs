@@ -187,8 +187,10 @@ pub(super) fn statement(row: &AnyRow) -> Result<Statement, IndexError> {
     })
 }
 
-pub(super) fn subject(row: &AnyRow) -> Result<Digest, IndexError> {
-    Columns { table: "subjects", row }.digest("subject")
+/// A statement's digest and one of its subjects.
+pub(super) fn subject(row: &AnyRow) -> Result<(Digest, Digest), IndexError> {
+    let row = Columns { table: "subjects", row };
+    Ok((row.digest("statement")?, row.digest("subject")?))
 }
 
 pub(super) fn money(row: &AnyRow) -> Result<Money, IndexError> {

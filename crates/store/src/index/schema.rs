@@ -90,6 +90,10 @@ pub(super) const TABLES: [&Table; 7] =
 const POSTGRES_COLLATION: &str =
     r#"CREATE COLLATION IF NOT EXISTS "BINARY" (provider = libc, locale = 'C')"#;
 
+/// Lets one process at a time look at the version; released with the transaction. `SQLite` locks its
+/// file by itself.
+const POSTGRES_LOCK: &str = "SELECT pg_advisory_xact_lock(7310312437286530916)";
+
 const VERSION_TABLE: &str = "CREATE TABLE IF NOT EXISTS schema_version (version BIGINT NOT NULL)";
 
 /// Each element brings an index one version further. Never change one that was released.
@@ -127,6 +131,7 @@ const MIGRATIONS: &[&[&str]] = &[&[
         log_index BIGINT NOT NULL UNIQUE,
         envelope TEXT COLLATE "BINARY" NOT NULL
     )"#,
+    "CREATE INDEX statements_type ON statements (type, log_index)",
     r#"CREATE TABLE subjects (
         statement TEXT COLLATE "BINARY" NOT NULL,
         subject TEXT COLLATE "BINARY" NOT NULL,
@@ -161,6 +166,11 @@ const VERSIONS: &str = "schema_version";
 pub(super) async fn migrate(pool: &AnyPool) -> Result<(), IndexError> {
     let failed = || IndexError::writing(VERSIONS);
     let mut transaction = pool.begin().await.map_err(failed())?;
+    let postgres = transaction.backend_name() != SQLITE;
+    if postgres {
+        let lock = sqlx::query::<Any>(POSTGRES_LOCK);
+        lock.execute(&mut *transaction).await.map_err(failed())?;
+    }
     let version = sqlx::query::<Any>(VERSION_TABLE);
     version.execute(&mut *transaction).await.map_err(failed())?;
     let found = sqlx::query::<Any>("SELECT MAX(version) FROM schema_version")
@@ -176,7 +186,7 @@ pub(super) async fn migrate(pool: &AnyPool) -> Result<(), IndexError> {
     if found == known {
         return transaction.rollback().await.map_err(failed());
     }
-    if transaction.backend_name() != SQLITE {
+    if postgres {
         let collation = sqlx::query::<Any>(POSTGRES_COLLATION);
         collation.execute(&mut *transaction).await.map_err(failed())?;
     }

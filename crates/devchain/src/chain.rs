@@ -16,8 +16,10 @@ use crate::db::{GENESIS_KEY, Store};
 use crate::execute::ChainRules;
 use crate::filters::Filters;
 use crate::genesis::Genesis;
+use crate::journal::Journal;
 use crate::lock::Lock;
 use crate::queue::Queue;
+use crate::recovery::replay;
 use crate::sealer::{Sealer, Submission};
 use crate::state::CodeCache;
 use crate::transaction::{Rejection, Signed};
@@ -26,6 +28,7 @@ use crate::{Error, Transport};
 const FILE_NAME: &str = "chain.redb";
 /// Written first under this name, so that a chain is either whole or absent.
 const NEW_FILE_NAME: &str = "chain.redb.new";
+const JOURNAL_NAME: &str = "chain.journal";
 /// Groups of submissions that may wait for the sealer.
 const INBOX: usize = 16_384;
 
@@ -34,7 +37,7 @@ const INBOX: usize = 16_384;
 pub struct Options {
     /// The most transactions in one block, beside the gas limit.
     pub max_block_transactions: usize,
-    /// Flush to disk at every nth block only. With anything but 1 a crash may lose the last
+    /// Flush at every nth block only. With anything but 1 a crash may lose the last
     /// acknowledged blocks (never tear one): for building large test chains.
     pub sync_every: NonZeroU32,
     /// Memory for database pages, in bytes.
@@ -96,8 +99,11 @@ impl DevChain {
         if path.exists() {
             return Err(Error::Exists(dir.to_owned()));
         }
-        if new.exists() {
-            fs::remove_file(&new).map_err(|source| Error::file(&new, source))?;
+        // Left by a creation that was cut short.
+        for stale in [&new, &dir.join(JOURNAL_NAME)] {
+            if stale.exists() {
+                fs::remove_file(stale).map_err(|source| Error::file(stale, source))?;
+            }
         }
         let store = Store::create(&new, Options::default().cache_bytes)?;
         write_genesis(&store, genesis)?;
@@ -136,12 +142,10 @@ impl DevChain {
     ) -> Result<Self, Error> {
         let store = Arc::new(Store::open(&dir.join(FILE_NAME), options.cache_bytes)?);
         let codes = Arc::new(CodeCache::default());
-        let (genesis, rules, queue) = {
-            let snapshot = store.snapshot()?;
-            let (genesis, rules) = read_genesis(&snapshot)?;
-            let queue = Queue::load(&snapshot, &rules)?;
-            (genesis, rules, queue)
-        };
+        let (genesis, rules) = read_genesis(&store.snapshot()?)?;
+        let (journal, entries) = Journal::open(&dir.join(JOURNAL_NAME))?;
+        replay(&store, &codes, &rules, &entries)?;
+        let queue = Queue::load(&store.snapshot()?, &rules)?;
         let (sender, inbox) = sync_channel(INBOX);
         let sealer = Sealer {
             store: Arc::clone(&store),
@@ -154,8 +158,10 @@ impl DevChain {
             ready: std::collections::VecDeque::new(),
             unfinished: std::collections::BTreeSet::new(),
             stalled: std::collections::BTreeSet::new(),
-            stale: false,
-            unsynced: 0,
+            journal,
+            broken: false,
+            unsaved: entries.len() as u64,
+            unflushed: 0,
         };
         let sealer = std::thread::Builder::new()
             .name("devchain-sealer".to_owned())

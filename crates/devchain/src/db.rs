@@ -75,15 +75,10 @@ impl Store {
 
     /// A consistent view of the last committed block.
     pub(crate) fn snapshot(&self) -> Result<Snapshot<'_>, Error> {
-        let mut guard = self.database.read().unwrap_or_else(PoisonError::into_inner);
-        if guard.is_none() {
-            drop(guard);
-            self.reopen()?;
-            guard = self.database.read().unwrap_or_else(PoisonError::into_inner);
-        }
+        let guard = self.database.read().unwrap_or_else(PoisonError::into_inner);
         match guard.as_ref() {
             Some(database) => Ok(Snapshot::new(database.begin_read()?, guard)),
-            None => Err(Error::Unavailable("it could not be reopened".to_owned())),
+            None => Err(Error::Unavailable("it is being reopened".to_owned())),
         }
     }
 
@@ -96,7 +91,7 @@ impl Store {
     ) -> Result<(), Error> {
         let guard = self.database.read().unwrap_or_else(PoisonError::into_inner);
         let Some(database) = guard.as_ref() else {
-            return Err(Error::Unavailable("it could not be reopened".to_owned()));
+            return Err(Error::Unavailable("it is being reopened".to_owned()));
         };
         let mut transaction = database.begin_write()?;
         let durability = if durable { Durability::Immediate } else { Durability::None };
@@ -107,16 +102,23 @@ impl Store {
         Ok(transaction.commit()?)
     }
 
-    /// Opens the file anew after a failed write. Waits for readers.
-    pub(crate) fn reopen(&self) -> Result<(), Error> {
-        let mut slot = self.database.write().unwrap_or_else(PoisonError::into_inner);
-        drop(slot.take());
-        let reopened = Builder::new()
-            .set_cache_size(self.cache_bytes)
-            .open(&self.path)
+    /// Opens the file anew after a failed write, and lets `prepare` bring it up to date before
+    /// anybody else sees it. Waits for readers; meanwhile, and after a failure, the chain is
+    /// unavailable.
+    pub(crate) fn reopen(
+        &self,
+        prepare: impl FnOnce(&Self) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        self.put(None);
+        let fresh = Self::open(&self.path, self.cache_bytes)
             .map_err(|error| Error::Unavailable(error.to_string()))?;
-        *slot = Some(reopened);
+        prepare(&fresh)?;
+        self.put(fresh.database.into_inner().unwrap_or_else(PoisonError::into_inner));
         Ok(())
+    }
+
+    fn put(&self, database: Option<Database>) {
+        *self.database.write().unwrap_or_else(PoisonError::into_inner) = database;
     }
 }
 

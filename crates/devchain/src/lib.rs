@@ -12,7 +12,7 @@
 //! | `execute`, `state` | building blocks with revm |
 //! | `trie` | the state root |
 //! | `db`, `commit`, `records` | tables, one transaction per block |
-//! | `sealer` | group commit |
+//! | `sealer`, `journal`, `recovery` | group commit, durability |
 //! | `logs`, `filters`, `rpc` | what clients ask |
 //! | `transport`, `server` | how they reach it |
 //! | `verify` | re-execution of everything |
@@ -52,10 +52,12 @@ mod error;
 mod execute;
 mod filters;
 mod genesis;
+mod journal;
 mod lock;
 mod logs;
 mod queue;
 mod records;
+mod recovery;
 mod rpc;
 mod sealer;
 mod server;

@@ -4,7 +4,8 @@
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
-use std::sync::mpsc::Receiver;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::Duration;
 
 use alloy_primitives::{Address, B256};
 use probity_core::Clock;
@@ -13,7 +14,9 @@ use tokio::sync::oneshot;
 use crate::commit::{write_block, write_queue};
 use crate::db::Store;
 use crate::execute::{Block, BlockBuilder, ChainRules, NotIncluded};
+use crate::journal::{Entry, Journal};
 use crate::queue::Queue;
+use crate::recovery::replay;
 use crate::state::CodeCache;
 use crate::transaction::{Rejection, Signed};
 use crate::{Error, Options};
@@ -42,11 +45,17 @@ pub(crate) struct Sealer {
     pub(crate) unfinished: BTreeSet<Address>,
     /// Senders whose next transaction offers less than the base fee, which may yet fall.
     pub(crate) stalled: BTreeSet<Address>,
-    /// After a failed write the queue has to be read again.
-    pub(crate) stale: bool,
-    /// Commits since the last durable one.
-    pub(crate) unsynced: u32,
+    pub(crate) journal: Journal,
+    /// After a failed write the database has to be reopened.
+    pub(crate) broken: bool,
+    /// Rounds in the journal that the database on disk lacks.
+    pub(crate) unsaved: u64,
+    /// Rounds since the journal was flushed.
+    pub(crate) unflushed: u32,
 }
+
+/// After so long without work the database is flushed, so that opening it has nothing to replay.
+const IDLE: Duration = Duration::from_millis(500);
 
 struct Settled {
     hash: B256,
@@ -62,18 +71,22 @@ impl Sealer {
         while self.gather() {
             self.round();
         }
-        if self.unsynced > 0 {
-            // Nobody is left to be told; the blocks are whole or absent in any case.
-            drop(self.store.write(true, |_| Ok(())));
-        }
+        // Nobody is left to be told of a failure, and the journal has it all.
+        drop(self.checkpoint());
     }
 
     /// Waits for work, then takes all there is. False at the end.
     fn gather(&mut self) -> bool {
-        if self.ready.is_empty() && self.unfinished.is_empty() {
-            match self.inbox.recv() {
+        while self.ready.is_empty() && self.unfinished.is_empty() {
+            let pending = self.broken || self.unsaved > 0;
+            let received = match pending {
+                true => self.inbox.recv_timeout(IDLE),
+                false => self.inbox.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            };
+            match received {
                 Ok(submissions) => self.ready.extend(submissions),
-                Err(_) => return false,
+                Err(RecvTimeoutError::Timeout) => self.idle(),
+                Err(RecvTimeoutError::Disconnected) => return false,
             }
         }
         while self.ready.len() < MAX_ROUND {
@@ -85,14 +98,26 @@ impl Sealer {
         true
     }
 
+    fn idle(&mut self) {
+        if self.broken {
+            drop(self.recover());
+        } else if self.unsaved > 0 && self.checkpoint().is_err() {
+            // Nothing is lost: the journal has it.
+            self.broken = true;
+            drop(self.recover());
+        }
+    }
+
     fn round(&mut self) {
         let mut settled = Vec::new();
         if let Err(error) = self.seal(&mut settled) {
-            // Nothing of this round happened, so forget what memory thinks of it. A reopening
-            // that fails is tried again with the next use.
-            self.stale = true;
-            drop(self.store.reopen());
-            let failure = Rejection::NotSealed(error.to_string());
+            self.broken = true;
+            drop(self.recover());
+            // The client need not know where the chain lives.
+            let failure = Rejection::NotSealed(match error {
+                Error::File { source, .. } => source.to_string(),
+                other => other.to_string(),
+            });
             for entry in settled.iter_mut().filter(|entry| entry.result.is_ok()) {
                 entry.result = Err(failure.clone());
             }
@@ -103,36 +128,75 @@ impl Sealer {
         }
     }
 
+    /// After a failed write: nothing of that round happened, so go back to the database and the
+    /// journal as they are on disk. If this fails too, it is tried again later.
+    fn recover(&mut self) -> Result<(), Error> {
+        let (journal, entries) = Journal::open(self.journal.path())?;
+        self.journal = journal;
+        self.store.reopen(|store| replay(store, &self.codes, &self.rules, &entries))?;
+        self.queue = Queue::load(&self.store.snapshot()?, &self.rules)?;
+        self.unsaved = entries.len() as u64;
+        self.unfinished.clear();
+        self.stalled = self.queue.senders();
+        self.broken = false;
+        Ok(())
+    }
+
+    /// Flushes the database and starts the journal over.
+    fn checkpoint(&mut self) -> Result<(), Error> {
+        if self.unsaved > 0 {
+            self.store.write(true, |_| Ok(()))?;
+            self.journal.restart()?;
+            (self.unsaved, self.unflushed) = (0, 0);
+        }
+        Ok(())
+    }
+
     fn seal(&mut self, settled: &mut Vec<Settled>) -> Result<(), Error> {
         let block = self.fill(settled)?;
-        let queue = self.queue.unwritten();
-        let durable = self.unsynced + 1 >= self.options.sync_every.get();
-        match block {
-            Some(block) => {
-                self.store.write(durable, |transaction| write_block(transaction, &block, queue))?;
-            }
-            None if queue.is_empty() => return Ok(()),
-            None => self.store.write(durable, |transaction| write_queue(transaction, queue))?,
+        if block.is_none() && self.queue.unwritten().is_empty() {
+            return Ok(());
         }
-        self.unsynced = if durable { 0 } else { self.unsynced + 1 };
+        let journaled = self.journal(block.as_ref())?;
+        let queue = self.queue.unwritten();
+        let written = self.store.write(!journaled, |transaction| match &block {
+            Some(block) => write_block(transaction, block, queue),
+            None => write_queue(transaction, queue),
+        });
+        if written.is_err() && journaled {
+            self.journal.undo()?;
+        }
+        written?;
+        self.unsaved += u64::from(journaled);
         self.queue.written();
         Ok(())
     }
 
+    /// Puts the round into the journal, after a checkpoint if there is no room. False if it is too
+    /// large for that: then the database itself has to be flushed.
+    fn journal(&mut self, block: Option<&Block>) -> Result<bool, Error> {
+        let flush = self.unflushed + 1 >= self.options.sync_every.get();
+        let entry = Entry::new(block, self.queue.unwritten());
+        let mut fits = self.journal.append(&entry, flush)?;
+        if !fits {
+            self.checkpoint()?;
+            fits = self.journal.append(&entry, flush)?;
+        }
+        self.unflushed = if flush { 0 } else { self.unflushed + 1 };
+        Ok(fits)
+    }
+
     /// Builds the block of everything that is ready. `None` if nothing could be included.
     fn fill(&mut self, settled: &mut Vec<Settled>) -> Result<Option<Block>, Error> {
+        if self.broken {
+            self.recover().inspect_err(|_| self.give_up(settled))?;
+        }
         let (store, codes) = (Arc::clone(&self.store), Arc::clone(&self.codes));
         let snapshot = store.snapshot().inspect_err(|_| self.give_up(settled))?;
         let now = self.clock.unix_seconds();
         let limit = self.options.max_block_transactions;
         let mut builder = BlockBuilder::new(&snapshot, &codes, &self.rules, now, limit)
             .inspect_err(|_| self.give_up(settled))?;
-        if self.stale {
-            self.queue =
-                Queue::load(&snapshot, &self.rules).inspect_err(|_| self.give_up(settled))?;
-            self.unfinished = self.queue.senders();
-            self.stale = false;
-        }
         let mut waiting = std::mem::take(&mut self.unfinished);
         waiting.append(&mut self.stalled);
         for sender in waiting {

@@ -33,8 +33,19 @@ pub struct LogStore {
     journal: Journal,
     /// Full tiles of entries that are in the journal and not yet in files.
     unwritten: Vec<(Tile, Vec<Digest>)>,
-    /// Held for its lock.
-    _lock: File,
+    _lock: Lock,
+}
+
+/// The lock of the one writer.
+#[derive(Debug)]
+struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing the file is not enough while another thread is starting a process: until that
+        // process is running, it holds a copy of the file, and with it the lock.
+        drop(self.0.unlock());
+    }
 }
 
 impl LogStore {
@@ -350,7 +361,7 @@ fn open_journal(folder: &LogFolder, origin: &str) -> Result<Journal, LogError> {
     Journal::create(&path, origin, 0, Vec::new())
 }
 
-fn lock(dir: &Path) -> Result<File, LogError> {
+fn lock(dir: &Path) -> Result<Lock, LogError> {
     let path = dir.join("lock");
     let mut options = OpenOptions::new();
     let file = options.create(true).truncate(false).write(true).open(&path);
@@ -367,7 +378,7 @@ fn lock(dir: &Path) -> Result<File, LogError> {
     let note = format!("process {}\n", std::process::id());
     let written = file.set_len(0).and_then(|()| file.write_all(note.as_bytes()));
     written.map_err(LogError::io(path))?;
-    Ok(file)
+    Ok(Lock(file))
 }
 
 fn check_batch(entries: &[&[u8]]) -> Result<(), LogError> {

@@ -11,9 +11,9 @@
 
 mod full_disk;
 mod index;
+mod kill;
 mod log;
 mod log_damage;
-mod log_kill;
 mod objects;
 mod s3;
 

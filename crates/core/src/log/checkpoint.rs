@@ -124,11 +124,7 @@ impl Checkpoint {
 
     /// Checks that the log of `newer` begins with the whole log of this checkpoint. Two checkpoints
     /// of one log for which no such proof exists convict its keeper.
-    pub fn verify_growth(
-        &self,
-        newer: &Self,
-        proof: &ConsistencyProof,
-    ) -> Result<(), ProofError> {
+    pub fn verify_growth(&self, newer: &Self, proof: &ConsistencyProof) -> Result<(), ProofError> {
         check_size(self.size, proof.old_size)?;
         check_size(newer.size, proof.new_size)?;
         proof.verify(&self.root, &newer.root)

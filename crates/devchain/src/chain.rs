@@ -108,6 +108,7 @@ impl DevChain {
         let store = Store::create(&new, Options::default().cache_bytes)?;
         write_genesis(&store, genesis)?;
         drop(store);
+        Journal::open(&dir.join(JOURNAL_NAME))?;
         fs::rename(&new, &path).map_err(|source| Error::file(&path, source))?;
         sync_folder(dir)?;
         Self::start(dir, lock, clock, Options::default())

@@ -250,6 +250,10 @@ impl<'a> Snapshot<'a> {
         })
     }
 
+    pub(crate) fn is_queued(&self, sender: Address, nonce: u64) -> Result<bool, Error> {
+        Ok(self.table(QUEUE)?.get(&queue_key(sender, nonce))?.is_some())
+    }
+
     pub(crate) fn code(&self, hash: B256) -> Result<Option<Bytes>, Error> {
         let value = self.table(CODE)?.get(&hash.0)?;
         Ok(value.map(|value| Bytes::copy_from_slice(value.value())))

@@ -1,4 +1,4 @@
-//! An Ethereum chain inside the process: revm executes, one file keeps everything, and JSON-RPC
+//! An Ethereum chain inside the process: revm executes, one folder keeps everything, and JSON-RPC
 //! clients (alloy, `cast`, viem, wallets) use it like any other node.
 //!
 //! It is the default for a single operator, as `SQLite` is among databases. A transaction is

@@ -9,6 +9,7 @@ use crate::{GROUP, GROUPS, Outcome, SINGLES};
 
 pub(crate) struct Report {
     disk: Disk,
+    load: String,
     transfers: Vec<Transfers>,
     logs: String,
 }
@@ -22,7 +23,12 @@ struct Transfers {
 
 impl Report {
     pub(crate) fn new(disk: Disk) -> Self {
-        Self { disk, transfers: Vec::new(), logs: String::new() }
+        let average = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+        let load = format!(
+            "Load average when it began, of everything else on the machine: {}.",
+            average.split(' ').next().unwrap_or("unknown")
+        );
+        Self { disk, load, transfers: Vec::new(), logs: String::new() }
     }
 
     pub(crate) fn transfers(&mut self, name: &str, holders: u64, one_by_one: f64, grouped: f64) {
@@ -58,6 +64,7 @@ impl Report {
     fn text(&self) -> Outcome<String> {
         let mut text = String::from("# devchain against anvil\n\n");
         writeln!(text, "Written by `cargo bench -p probity-devchain` on {}.\n", machine())?;
+        writeln!(text, "{}\n", self.load)?;
         writeln!(
             text,
             "Transfers of OpenZeppelin's ERC-20, each to an account that held nothing: {SINGLES} one \

@@ -52,10 +52,18 @@ impl DevChain {
         self.with_account(params, 1, |_, _, account| Ok(account.balance))
     }
 
-    /// Everything acknowledged is in a block, except what waits behind a gap in the nonces, which
-    /// the next nonce has to fill first: so `pending` is the same as `latest`.
+    /// The next nonce to use. `pending` counts queued transactions too, as far as they follow on
+    /// without a gap: those wait for the base fee to fall.
     pub(super) fn transaction_count(&self, params: &Params) -> Answer {
-        self.with_account(params, 1, |_, _, account| Ok(U64::from(account.nonce)))
+        let block: Option<BlockId> = params.optional(1, "block")?;
+        let pending = block == Some(BlockId::Number(BlockNumberOrTag::Pending));
+        self.with_account(params, 1, |snapshot, address, account| {
+            let mut next = account.nonce;
+            while pending && snapshot.is_queued(address, next)? {
+                next += 1;
+            }
+            Ok(U64::from(next))
+        })
     }
 
     pub(super) fn code(&self, params: &Params) -> Answer {

@@ -234,3 +234,57 @@ fn absent_present_and_damaged_folders_are_told_apart() {
     assert!(matches!(refused.unwrap_err(), Error::Genesis(_)));
     assert!(!empty.path().join("new").exists());
 }
+
+/// After a power failure the disk may hold the database of the last checkpoint and the journal of
+/// the last acknowledgement.
+#[tokio::test]
+async fn a_power_failure_loses_nothing_acknowledged() {
+    let world = World::new();
+    let (database, journal) =
+        (world.dir.path().join("chain.redb"), world.dir.path().join("chain.journal"));
+    world.send(&sign(world.transfer(0), &key(0))).await.unwrap();
+    let world = world.reopen();
+    let checkpoint = std::fs::read(&database).unwrap();
+    for nonce in [1, 2, 4] {
+        world.send(&sign(world.transfer(nonce), &key(0))).await.unwrap();
+    }
+    let written = std::fs::read(&journal).unwrap();
+    let head = world.ok("eth_getBlockByNumber", json!(["latest", false])).await;
+    assert_eq!(number(&head["number"]), 3);
+
+    let restore = |world: World, journal_bytes: &[u8]| {
+        let World { chain, clock, dir } = world;
+        drop(chain);
+        std::fs::write(&database, &checkpoint).unwrap();
+        std::fs::write(&journal, journal_bytes).unwrap();
+        let chain = DevChain::open(dir.path(), Arc::<crate::common::TestClock>::clone(&clock));
+        (chain, clock, dir)
+    };
+    let (chain, clock, dir) = restore(world, &written);
+    let world = World { chain: chain.unwrap(), clock, dir };
+    assert_eq!(world.ok("eth_getBlockByNumber", json!(["latest", false])).await, head);
+    world.chain.verify(|_, _| ()).unwrap();
+    world.send(&sign(world.transfer(3), &key(0))).await.unwrap();
+    let count = world.ok("eth_getTransactionCount", json!([key(0).address(), "latest"])).await;
+    assert_eq!(number(&count), 5, "the queued transaction was kept too");
+
+    // An entry that was not written to its end counts as not written.
+    let end = written.iter().rposition(|byte| *byte != 0).unwrap();
+    let (chain, clock, dir) =
+        restore(world, &[&written[..end], &vec![0; written.len() - end]].concat());
+    let world = World { chain: chain.unwrap(), clock, dir };
+    assert_eq!(world.ok("eth_getBlockByNumber", json!(["latest", false])).await, head);
+    let queued = world.send(&sign(world.transfer(4), &key(0))).await;
+    assert!(queued.is_ok(), "the last entry held the queued transaction: {queued:?}");
+
+    // The journal of another chain is not taken for this one's.
+    let other = World::with(&probity_devchain::Genesis { gas_limit: 50_000_000, ..genesis() });
+    for nonce in 0..2 {
+        other.send(&sign(other.transfer(nonce), &key(0))).await.unwrap();
+    }
+    let foreign = std::fs::read(other.dir.path().join("chain.journal")).unwrap();
+    let (chain, ..) = restore(world, &foreign);
+    let error = chain.unwrap_err();
+    assert!(matches!(error, Error::Corrupt(_)), "{error}");
+    assert!(error.to_string().contains("journal"), "{error}");
+}

@@ -276,6 +276,10 @@ async fn a_queued_transaction_waits_for_the_base_fee_to_fall() {
     };
     let modest = world.send(&sign(modest, &key(0))).await.unwrap();
     world.send(&sign(world.transfer(0), &key(0))).await.unwrap();
+    for (tag, next) in [("latest", 1), ("pending", 2)] {
+        let count = world.ok("eth_getTransactionCount", json!([key(0).address(), tag])).await;
+        assert_eq!(number(&count), next, "{tag}");
+    }
     for nonce in 0..8 {
         world.send(&sign(world.transfer(nonce), &key(1))).await.unwrap();
     }

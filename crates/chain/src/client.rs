@@ -10,7 +10,7 @@ use alloy::{
     transports::{IntoBoxTransport, RpcError, TransportErrorKind},
 };
 use alloy_primitives::{Address, B256, Bytes, U256};
-use alloy_sol_types::{SolInterface, SolCall, SolConstructor as _};
+use alloy_sol_types::{SolCall, SolInterface};
 use probity_core::keys::SecretKey;
 
 use crate::{

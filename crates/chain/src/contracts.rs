@@ -1,10 +1,10 @@
 //! Where the contracts are, and putting them there.
 
-use alloy::sol_types::SolConstructor;
+use alloy::sol_types::{SolConstructor, SolValue};
 use alloy_primitives::{Address, B256, Bytes, address, keccak256};
 use serde::{Deserialize, Serialize};
 
-use crate::bindings::{IChallenges, IPayouts, IRegistry, Token};
+use crate::bindings::{IChallenges, IPayoutVault, IPayouts, IRegistry, Token};
 
 /// The deterministic deployment proxy: the same address on every EVM chain.
 pub const DEPLOYMENT_PROXY: Address = address!("4e59b44847b379578588920cA78FbF26c0B4956C");
@@ -64,6 +64,19 @@ pub(crate) fn dev_token() -> Deployable {
 }
 
 impl Contracts {
+    /// The three addresses in order: registry, challenges, payouts.
+    pub fn all(&self) -> [Address; 3] {
+        [self.registry, self.challenges, self.payouts]
+    }
+
+    /// Where the vault of a model's pool in a token is or will be.
+    pub fn vault(&self, model: B256, token: Address) -> Address {
+        let arguments = IPayoutVault::constructorCall { token_: token }.abi_encode();
+        let init_code = [IPayoutVault::BYTECODE.as_ref(), &arguments].concat();
+        let salt = keccak256((model, token).abi_encode());
+        self.payouts.create2(salt, keccak256(init_code))
+    }
+
     /// Where the contracts are or will be on any chain.
     pub fn deterministic() -> Self {
         let [registry, challenges, payouts] = deployables();

@@ -25,6 +25,8 @@ pub struct Origin {
     pub block: u64,
     /// Block hash.
     pub block_hash: B256,
+    /// Block time, Unix seconds.
+    pub time: u64,
     /// Position among the block's logs.
     pub log_index: u64,
     /// Transaction hash.
@@ -112,21 +114,28 @@ impl Client {
         let mut events = Vec::with_capacity(logs.len());
         for log in logs {
             if let Some(kind) = decode(&log)? {
-                events.push(Event { origin: origin(&log)?, kind });
+                events.push(Event { origin: self.origin(&log).await?, kind });
             }
         }
         Ok(events)
     }
-}
 
-fn origin(log: &Log) -> Result<Origin, ChainError> {
-    let missing = || ChainError::Inconsistent("a log without a block".to_owned());
-    Ok(Origin {
-        block: log.block_number.ok_or_else(missing)?,
-        block_hash: log.block_hash.ok_or_else(missing)?,
-        log_index: log.log_index.ok_or_else(missing)?,
-        transaction: log.transaction_hash.ok_or_else(missing)?,
-    })
+    async fn origin(&self, log: &Log) -> Result<Origin, ChainError> {
+        let missing = || ChainError::Inconsistent("a log without a block".to_owned());
+        let block = log.block_number.ok_or_else(missing)?;
+        // Not every node adds the time to its logs.
+        let time = match log.block_timestamp {
+            Some(time) => time,
+            None => self.block(block).await?.timestamp,
+        };
+        Ok(Origin {
+            block,
+            block_hash: log.block_hash.ok_or_else(missing)?,
+            time,
+            log_index: log.log_index.ok_or_else(missing)?,
+            transaction: log.transaction_hash.ok_or_else(missing)?,
+        })
+    }
 }
 
 fn data<E: SolEvent>(log: &Log) -> Result<E, ChainError> {

@@ -32,12 +32,21 @@ pub struct SlotQuery {
 impl Client {
     /// The newest block's header; its hash is recomputed here.
     pub async fn newest_header(&self) -> Result<BlockHeader, ChainError> {
+        self.header(BlockId::latest()).await
+    }
+
+    /// The header of the block at a height; its hash is recomputed here.
+    pub async fn block(&self, number: u64) -> Result<BlockHeader, ChainError> {
+        self.header(BlockId::number(number)).await
+    }
+
+    async fn header(&self, id: BlockId) -> Result<BlockHeader, ChainError> {
         let block = self
             .provider()
-            .get_block(BlockId::latest())
+            .get_block(id)
             .await
             .map_err(|error| self.refused(None, error))?
-            .ok_or_else(|| ChainError::Inconsistent("there is no newest block".to_owned()))?;
+            .ok_or_else(|| ChainError::Inconsistent(format!("there is no block {id}")))?;
         let header: Header = block.header.inner;
         let hash = header.hash_slow();
         if hash != block.header.hash {

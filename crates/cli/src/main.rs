@@ -1,2 +1,49 @@
-//! The `probity` command.
-fn main() {}
+//! The `probity` command: stdout is data, stderr is talk; exit 0 yes, 1 no, 2 failure.
+
+mod args;
+mod audit;
+mod demo;
+mod keys;
+mod output;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use probity_node::NodeError;
+
+use crate::args::{Args, Command};
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return output::failure(&error.into()),
+    };
+    match runtime.block_on(run(args)) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(1),
+        Err(error) => output::failure(&error),
+    }
+}
+
+/// `Ok(false)` is a negative answer: a claim is broken, a proof does not hold.
+async fn run(args: Args) -> anyhow::Result<bool> {
+    let json = args.json;
+    match args.command {
+        Command::Demo(demo) => demo::run(demo, json).await,
+        Command::Key(key) => keys::run(key, json),
+        Command::Explain(explain) => workspace::explain(explain, json).await,
+        Command::List(list) => workspace::list(list, json).await,
+        Command::Bundle(bundle) => workspace::bundle(bundle, json).await,
+        Command::Audit(audit) => audit::run(audit, json).await,
+        Command::Log(log) => workspace::log(log, json).await,
+        Command::Chain(chain) => workspace::chain(chain, json).await,
+        Command::Index(index) => workspace::index(index, json).await,
+    }
+}
+
+/// The hint that belongs to an error, wherever in the chain it is.
+fn hint(error: &anyhow::Error) -> Option<String> {
+    error.chain().find_map(|cause| cause.downcast_ref::<NodeError>()).and_then(NodeError::hint)
+}

@@ -8,7 +8,7 @@
 //! | `chain/header.rlp`, `chain/state.json` | a block header and storage proofs against it |
 //! | `statements/DIGEST.json` | signed statements (DSSE) |
 //! | `log/checkpoint`, `log/inclusion.json` | the log's signed checkpoint and inclusion proofs |
-//! | `manifests/DIGEST.json`, `deny-list.json` | the dataset versions and the opt-out list |
+//! | `manifests/DIGEST.json`, `deny-lists/DIGEST.json` | the dataset versions and the opt-out lists they were checked against |
 //! | `payouts/TOKEN-EPOCH.json` | payout computations |
 //! | `model/NAME` | the checkpoint's files |
 
@@ -44,8 +44,8 @@ pub const STATE: &str = "chain/state.json";
 pub const LOG_CHECKPOINT: &str = "log/checkpoint";
 /// Inclusion proofs by statement digest.
 pub const LOG_INCLUSION: &str = "log/inclusion.json";
-/// The opted-out digests, ascending.
-pub const DENY_LIST: &str = "deny-list.json";
+/// Folder of the opt-out lists: the opted-out digests, ascending, named by their commitment.
+pub const DENY_LISTS: &str = "deny-lists/";
 
 /// Files by name.
 pub type Files = BTreeMap<String, Vec<u8>>;

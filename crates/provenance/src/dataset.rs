@@ -20,7 +20,7 @@ use crate::{
 pub const DATASET_TYPE: &str = "https://probity.dev/dataset/v1";
 
 /// What a curator accepts.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Policy {
     /// SPDX expressions accepted, exactly as the terms write them; empty accepts every licence
@@ -150,7 +150,6 @@ impl Manifest {
         policy: &Policy,
         batches: &[Batch],
         deny_list: &DenyList,
-        deny_root: Digest,
         removed: &BTreeSet<B256>,
     ) -> Result<Self, DatasetError> {
         let mut builder = Builder {
@@ -172,7 +171,7 @@ impl Manifest {
         Ok(Self {
             name: name.to_owned(),
             policy: policy.clone(),
-            deny_list: deny_root,
+            deny_list: deny_list.commitment(),
             sources: batches.iter().map(|batch| batch.statement).collect(),
             items,
             excluded,

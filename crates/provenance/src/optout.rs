@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use alloy_primitives::{Address, B256};
 use probity_core::{
     Digest,
+    absence::SortedSet,
     keys::PublicKey,
     records::OptOut,
     statement::{Signed, StatementError},
@@ -79,6 +80,16 @@ impl DenyList {
     /// Whether a work is on the list.
     pub fn contains(&self, work: &Digest) -> bool {
         self.0.contains(work)
+    }
+
+    /// The list's commitment, against which absence is proved.
+    pub fn commitment(&self) -> Digest {
+        self.sorted().commitment()
+    }
+
+    /// The list as a set that proves membership and absence.
+    pub fn sorted(&self) -> SortedSet {
+        self.0.iter().copied().collect()
     }
 
     /// The works in ascending order.

@@ -4,8 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use alloy_primitives::B256;
 use probity_core::{
-    Digest, Label,
-    absence::SortedSet,
+    Digest, Finding, Label,
     keys::PublicKey,
     records::{Checkpoint, Dataset, Run, record_id},
 };
@@ -28,15 +27,20 @@ pub(crate) type Manifests = BTreeMap<B256, Manifest>;
 
 impl Audit<'_> {
     pub(super) fn check_datasets(&mut self, statements: &Statements, batches: &Batches) -> Manifests {
-        let deny_list = self.check_deny_list(statements);
+        let opted_out = self.check_opt_outs(statements);
         let datasets = self.records.datasets.clone();
         let mut manifests = Manifests::new();
         for dataset in &datasets {
             let id = record_id(dataset);
             let Some(manifest) = self.check_manifest(id, dataset) else { continue };
             let removed = self.removed_earlier(id, dataset, &manifest);
-            if let Some(deny_list) = &deny_list {
-                self.check_policy(id, &manifest, batches, deny_list, &removed);
+            if let Some(deny_list) = self.check_deny_list(manifest.deny_list, &opted_out) {
+                self.check_policy(id, &manifest, batches, &deny_list, &removed);
+            }
+            for item in manifest.items.iter().filter(|item| opted_out.contains(&item.digest)) {
+                let text = format!("its author opted out after `{}` was built", manifest.name);
+                let finding = Finding::warning("dataset.opted-out-since", item.content, text);
+                self.findings.push(finding);
             }
             self.check_removals(id, &manifest);
             manifests.insert(id, manifest);
@@ -80,14 +84,8 @@ impl Audit<'_> {
             self.broken("dataset.source.missing", id, "a source statement is not in the bundle");
             return;
         };
-        // A version is checked against the list as it was: opt-outs that came later are newer facts.
-        let root = deny_root(deny_list);
-        if root != manifest.deny_list {
-            self.broken("dataset.deny-list.mismatch", id, "it was checked against another deny list");
-            return;
-        }
         let again =
-            Manifest::build(&manifest.name, &manifest.policy, &sources, deny_list, root, removed);
+            Manifest::build(&manifest.name, &manifest.policy, &sources, deny_list, removed);
         if again.is_ok_and(|again| again == *manifest) {
             let text = format!(
                 "policy applied again to {} works gives the same {} items and {} exclusions; none is opted out",
@@ -123,7 +121,7 @@ impl Audit<'_> {
             format!("challenges removed {items} items of weight {weight} from `{}`", manifest.name)
         };
         if items > 0 {
-            self.findings.push(probity_core::Finding::warning("dataset.tainted", id, &text));
+            self.findings.push(Finding::warning("dataset.tainted", id, &text));
         }
         self.claim("dataset.challenges", self.chain_label, text);
     }
@@ -251,9 +249,4 @@ impl Audit<'_> {
             self.broken("checkpoint.files.mismatch", record_id(head), "the files have another digest");
         }
     }
-}
-
-/// The commitment of a deny list.
-pub(crate) fn deny_root(deny_list: &crate::optout::DenyList) -> Digest {
-    deny_list.works().copied().collect::<SortedSet>().commitment()
 }

@@ -117,9 +117,8 @@ impl Audit<'_> {
         batches
     }
 
-    /// The deny list, each entry backed by a registered and signed opt-out.
-    pub(super) fn check_deny_list(&mut self, statements: &Statements) -> Option<optout::DenyList> {
-        let listed: Vec<Digest> = self.json_file(bundle::DENY_LIST)?;
+    /// Works whose opt-outs are signed and registered.
+    pub(super) fn check_opt_outs(&mut self, statements: &Statements) -> optout::DenyList {
         let mut backed = optout::DenyList::default();
         for signed in statements.values().filter(|s| s.statement.predicate_type == optout::OPT_OUT_TYPE) {
             match optout::open(signed) {
@@ -133,10 +132,27 @@ impl Audit<'_> {
                 Err(error) => self.broken("opt-out.invalid", signed.digest, error),
             }
         }
-        if !backed.works().eq(listed.iter()) {
-            self.broken("opt-out.list.mismatch", bundle::DENY_LIST, "not the list that the opt-outs make");
+        backed
+    }
+
+    /// The list a manifest was checked against, each entry backed by an opt-out.
+    pub(super) fn check_deny_list(
+        &mut self,
+        commitment: Digest,
+        backed: &optout::DenyList,
+    ) -> Option<optout::DenyList> {
+        let name = format!("{}{commitment}.json", bundle::DENY_LISTS);
+        let listed: Vec<Digest> = self.json_file(&name)?;
+        let mut list = optout::DenyList::default();
+        list.extend(listed.iter().copied());
+        if list.commitment() != commitment || !list.works().eq(listed.iter()) {
+            self.broken("opt-out.list.mismatch", name, "not the list the manifest names");
             return None;
         }
-        Some(backed)
+        if let Some(work) = listed.iter().find(|work| !backed.contains(work)) {
+            self.broken("opt-out.list.unbacked", name, format!("nobody opted out `{work}`"));
+            return None;
+        }
+        Some(list)
     }
 }

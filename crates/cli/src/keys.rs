@@ -1,0 +1,52 @@
+//! `probity key`.
+
+use probity_core::{keys::KeyType, keystore::Cost};
+use probity_node::Keyring;
+use serde_json::json;
+
+use crate::{
+    args::{Folder, Key, KeyKind},
+    output,
+};
+
+pub(crate) fn run(command: Key, json: bool) -> anyhow::Result<bool> {
+    let ring = |folder: &Folder| Keyring::new(folder.dir.join("keys"));
+    match command {
+        Key::New { name, kind, folder, passphrase } => {
+            let kind = match kind {
+                KeyKind::Secp256k1 => KeyType::Secp256k1,
+                KeyKind::P256 => KeyType::P256,
+                KeyKind::Ed25519 => KeyType::Ed25519,
+            };
+            let passphrase = output::passphrase(&passphrase)?;
+            let key = ring(&folder).generate(&name, kind, &passphrase, Cost::Standard)?;
+            show(&name, &key.public()?.key_id(), json)
+        }
+        Key::Import { name, file, folder, passphrase } => {
+            let passphrase = output::passphrase(&passphrase)?;
+            let key = ring(&folder).import(&name, &file, &passphrase)?;
+            show(&name, &key.public()?.key_id(), json)
+        }
+        Key::List(folder) => {
+            let keys = ring(&folder).list()?;
+            if json {
+                output::json(&keys)?;
+            } else {
+                for key in keys {
+                    let address = key.address.unwrap_or_else(|| "-".to_owned());
+                    output::line(format!("{:<16} {address}", key.name))?;
+                }
+            }
+            Ok(true)
+        }
+    }
+}
+
+fn show(name: &str, id: &str, json: bool) -> anyhow::Result<bool> {
+    if json {
+        output::json(&json!({ "name": name, "key": id }))?;
+    } else {
+        output::line(id)?;
+    }
+    Ok(true)
+}

@@ -1,0 +1,83 @@
+//! The two channels: data on stdout, talk on stderr.
+
+use std::{
+    fs,
+    io::{self, IsTerminal as _, Write as _},
+    path::Path,
+    process::ExitCode,
+};
+
+use anyhow::Context as _;
+use probity_core::Label;
+use serde::Serialize;
+
+use crate::args::Passphrase;
+
+/// Prints a line of data.
+pub(crate) fn line(text: impl std::fmt::Display) -> anyhow::Result<()> {
+    writeln!(io::stdout().lock(), "{text}").context("cannot write to stdout")
+}
+
+/// Prints a value as JSON.
+pub(crate) fn json<T: Serialize>(value: &T) -> anyhow::Result<()> {
+    line(serde_json::to_string_pretty(value)?)
+}
+
+/// Says something to people.
+pub(crate) fn say(text: impl std::fmt::Display) {
+    // Nobody is left to tell that stderr is gone.
+    drop(writeln!(io::stderr().lock(), "{text}"));
+}
+
+/// Prints an error with its causes and a hint, and exits with 2.
+pub(crate) fn failure(error: &anyhow::Error) -> ExitCode {
+    say(format!("error: {error}"));
+    let mut shown = error.to_string();
+    for cause in error.chain().skip(1) {
+        let text = cause.to_string();
+        // Transparent errors repeat their source's words.
+        if !shown.contains(&text) {
+            say(format!("  because: {text}"));
+        }
+        shown = text;
+    }
+    if let Some(hint) = crate::hint(error) {
+        say(format!("hint: {hint}"));
+    }
+    ExitCode::from(2)
+}
+
+/// Whether stderr is a terminal that wants colour and motion.
+pub(crate) fn is_lively() -> bool {
+    io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none()
+}
+
+/// A label, coloured where colour is wanted.
+pub(crate) fn label(label: Label) -> String {
+    let text = format!("[{label}]");
+    if !io::stdout().is_terminal() || std::env::var_os("NO_COLOR").is_some() {
+        return text;
+    }
+    let colour = match label {
+        Label::Verified => "32",
+        Label::Attested => "36",
+        Label::Asserted => "33",
+        Label::Missing => "31",
+    };
+    format!("\x1b[{colour}m{text}\x1b[0m")
+}
+
+/// Reads a passphrase from its file, or asks for it.
+pub(crate) fn passphrase(from: &Passphrase) -> anyhow::Result<String> {
+    match &from.passphrase_file {
+        Some(path) => read_passphrase(path),
+        None => rpassword::prompt_password("passphrase: ")
+            .context("cannot ask for the passphrase; give it with --passphrase-file"),
+    }
+}
+
+fn read_passphrase(path: &Path) -> anyhow::Result<String> {
+    let text = fs::read_to_string(path)
+        .with_context(|| format!("cannot read passphrase file `{}`", path.display()))?;
+    Ok(text.lines().next().unwrap_or_default().to_owned())
+}

@@ -1,0 +1,120 @@
+//! Bundles as tar archives, byte for byte reproducible.
+//!
+//! One spelling per bundle: regular files in order of their names, fixed metadata (USTAR, mode 0644,
+//! owner 0, time 0), two zero blocks at the end. Anything else is refused, so that not even padding
+//! can be changed unnoticed.
+
+use std::{
+    fs,
+    io::{Read as _, Write as _},
+    path::Path,
+};
+
+use probity_provenance::bundle::Files;
+
+use crate::{NodeError, workspace::read_file};
+
+/// Largest bundle read, in bytes.
+pub const MAX_BUNDLE: u64 = 1 << 30;
+/// Most files in a bundle.
+const MAX_FILES: usize = 100_000;
+
+/// The archive of a bundle's files.
+pub fn encode(files: &Files) -> Result<Vec<u8>, NodeError> {
+    let mut builder = tar::Builder::new(Vec::new());
+    for (name, bytes) in files {
+        check_name(name)?;
+        let mut header = tar::Header::new_ustar();
+        header.set_size(bytes.len() as u64);
+        header.set_mode(0o644);
+        header.set_entry_type(tar::EntryType::Regular);
+        let failed = NodeError::file("archive", name);
+        header.set_path(name).map_err(failed)?;
+        header.set_cksum();
+        builder.append(&header, bytes.as_slice()).map_err(NodeError::file("archive", name))?;
+    }
+    builder.into_inner().map_err(NodeError::file("archive", "bundle"))
+}
+
+/// Reads an archive. Refuses links, folders, devices, absolute names, `..`, duplicates, and every
+/// spelling but [`encode`]'s.
+pub fn decode(bytes: &[u8]) -> Result<Files, NodeError> {
+    let mut files = Files::new();
+    let mut archive = tar::Archive::new(bytes);
+    let entries = archive.entries().map_err(NodeError::file("read", "bundle"))?;
+    for entry in entries {
+        let mut entry = entry.map_err(NodeError::file("read", "bundle"))?;
+        let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
+        let refuse = |reason| NodeError::Archive { entry: name.clone(), reason };
+        if entry.header().entry_type() != tar::EntryType::Regular {
+            return Err(refuse("only regular files may be in a bundle"));
+        }
+        check_name(&name)?;
+        if files.len() >= MAX_FILES {
+            return Err(refuse("too many files"));
+        }
+        let mut content = Vec::new();
+        entry.read_to_end(&mut content).map_err(NodeError::file("read", &name))?;
+        if files.insert(name.clone(), content).is_some() {
+            return Err(refuse("it is in the archive twice"));
+        }
+    }
+    if encode(&files)? == bytes {
+        return Ok(files);
+    }
+    let entry = first_difference(&files, bytes)?;
+    Err(NodeError::Archive { entry, reason: "its place or metadata is not that of a bundle" })
+}
+
+/// The entry in whose bytes an archive first differs from its canonical form.
+fn first_difference(files: &Files, bytes: &[u8]) -> Result<String, NodeError> {
+    let canonical = encode(files)?;
+    let at = canonical.iter().zip(bytes).position(|(a, b)| a != b).unwrap_or(bytes.len());
+    let mut end = 0;
+    for (name, content) in files {
+        end += 512 + content.len().next_multiple_of(512);
+        if at < end {
+            return Ok(name.clone());
+        }
+    }
+    Ok("end of archive".to_owned())
+}
+
+fn check_name(name: &str) -> Result<(), NodeError> {
+    let refuse = |reason| Err(NodeError::Archive { entry: name.chars().take(120).collect(), reason });
+    if name.is_empty() || name.starts_with('/') || name.contains('\\') {
+        return refuse("its name is not relative");
+    }
+    if name.split('/').any(|part| part.is_empty() || part == "." || part == "..") {
+        return refuse("its name leaves the bundle");
+    }
+    if !name.chars().all(|c| c.is_ascii_alphanumeric() || "-_./".contains(c)) || name.len() > 100 {
+        return refuse("its name has characters or a length that no bundle uses");
+    }
+    Ok(())
+}
+
+/// Reads a bundle from a file.
+pub fn read(path: &Path) -> Result<Files, NodeError> {
+    decode(&read_file(path, MAX_BUNDLE)?)
+}
+
+/// Writes a bundle to a file: complete, or not at all.
+pub fn write(path: &Path, files: &Files) -> Result<u64, NodeError> {
+    let bytes = encode(files)?;
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".new");
+    let staged = path.with_file_name(name);
+    let put = || {
+        let mut file = fs::File::create(&staged)?;
+        file.write_all(&bytes)?;
+        file.sync_all()?;
+        fs::rename(&staged, path)
+    };
+    if let Err(source) = put() {
+        // What could not be written completely is taken away; that may fail for the same reason.
+        drop(fs::remove_file(&staged));
+        return Err(NodeError::file("write", path)(source));
+    }
+    Ok(bytes.len() as u64)
+}

@@ -1,0 +1,183 @@
+//! Creators: signing and registering works, and opting out.
+
+use alloy_primitives::{B256, Bytes};
+use probity_chain::{Receipt, Registry, convert};
+use probity_core::{
+    Digest,
+    keys::SecretKey,
+    licence::LicenceTerms,
+    records::{Anchor, Contract, Licence, record_id, signing_hash},
+    statement::Statement,
+};
+use probity_provenance::{
+    content::{Batch, CONTENT_SUBJECT, ContentPredicate, Payee},
+    optout::{self, OPT_OUT_TYPE, OptOutPredicate, SCOPE_TRAIN},
+};
+
+use crate::{NodeError, Workspace};
+
+/// A work to be registered.
+#[derive(Debug, Clone)]
+pub struct Work {
+    /// A name for people, unique in its batch.
+    pub name: String,
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+}
+
+/// A registered batch.
+#[derive(Debug, Clone)]
+pub struct Contribution {
+    /// The batch.
+    pub batch: Batch,
+    /// Id of its anchor record.
+    pub anchor: B256,
+    /// The anchor's transaction.
+    pub receipt: Receipt,
+}
+
+impl Workspace {
+    /// Signs a batch of works, stores and logs everything, and anchors its root on chain. Refuses
+    /// works that were registered before by the same author.
+    pub async fn contribute(
+        &mut self,
+        author: &SecretKey,
+        licence: LicenceTerms,
+        payees: Vec<Payee>,
+        media_type: &str,
+        works: &[Work],
+    ) -> Result<Contribution, NodeError> {
+        let predicate = ContentPredicate {
+            author: author.address()?,
+            licence,
+            media_type: media_type.to_owned(),
+            payees,
+            time: self.now(),
+        };
+        let named = works.iter().map(|work| (work.name.clone(), Digest::of(&work.bytes))).collect();
+        let (batch, envelope) = Batch::sign(&predicate, named, author)?;
+        self.refuse_duplicates(&batch).await?;
+        for work in works {
+            self.objects.put(work.bytes.clone()).await?;
+        }
+        self.publish(&[envelope]).await?;
+        let anchor = Anchor {
+            subject: CONTENT_SUBJECT,
+            root: batch.root(),
+            size: batch.contents.len() as u64,
+            statement: batch.statement.into(),
+            author: predicate.author,
+        };
+        let receipt = self.anchor(author, &anchor).await?;
+        Ok(Contribution { batch, anchor: record_id(&anchor), receipt })
+    }
+
+    async fn refuse_duplicates(&self, batch: &Batch) -> Result<(), NodeError> {
+        self.sync().await?;
+        let mine = probity_core::keys::PublicKey::Account(batch.predicate.author).key_id();
+        for (_, work) in &batch.works {
+            let before = self.index.statements_about(work).await?;
+            let registered = before.into_iter().find(|statement| {
+                statement.predicate_type == probity_provenance::content::CONTENT_TYPE
+                    && statement.author == mine
+            });
+            if let Some(statement) = registered {
+                return Err(NodeError::Duplicate { work: *work, statement: statement.digest });
+            }
+        }
+        Ok(())
+    }
+
+    /// Stores a Merkle root on chain.
+    pub(crate) async fn anchor(
+        &self,
+        author: &SecretKey,
+        anchor: &Anchor,
+    ) -> Result<Receipt, NodeError> {
+        let call = Registry::anchorCall {
+            subject: anchor.subject,
+            root: anchor.root,
+            size: anchor.size,
+            statement: anchor.statement,
+        };
+        Ok(self.chain().send(author, self.chain().contracts().registry, &call).await?)
+    }
+
+    /// Registers licence terms; does nothing where they are registered already.
+    pub async fn register_licence(
+        &self,
+        author: &SecretKey,
+        terms: &LicenceTerms,
+    ) -> Result<Option<Receipt>, NodeError> {
+        let id = terms.id().map_err(probity_provenance::content::ContentError::from)?;
+        let record =
+            Licence { terms: id.into(), spdx: terms.spdx.clone(), author: author.address()? };
+        if self.is_registered(record_id(&record)).await? {
+            return Ok(None);
+        }
+        let call = Registry::registerLicenceCall {
+            licence: convert(&record)?,
+            signature: Bytes::new(),
+        };
+        let registry = self.chain().contracts().registry;
+        Ok(Some(self.chain().send(author, registry, &call).await?))
+    }
+
+    /// Registers one content of a batch by itself. The creator signs the typed data; `relayer`
+    /// sends it and pays for it.
+    pub async fn register_content(
+        &self,
+        batch: &Batch,
+        position: usize,
+        author: &SecretKey,
+        relayer: &SecretKey,
+    ) -> Result<(B256, Receipt), NodeError> {
+        let content = batch
+            .contents
+            .get(position)
+            .ok_or_else(|| NodeError::Unknown(format!("work {position} of the batch")))?;
+        let registry = self.chain().contracts().registry;
+        let domain = Contract::Registry.domain(self.chain().chain_id(), registry);
+        let signature = author.sign_hash(&signing_hash(content, &domain))?;
+        let call = Registry::registerContentCall {
+            content: convert(content)?,
+            signature: Bytes::copy_from_slice(&signature),
+        };
+        let receipt = self.chain().send(relayer, registry, &call).await?;
+        Ok((record_id(content), receipt))
+    }
+
+    /// Reserves works against training: one signed statement, one record per work.
+    pub async fn opt_out(
+        &mut self,
+        author: &SecretKey,
+        works: &[(String, Digest)],
+    ) -> Result<Vec<Receipt>, NodeError> {
+        let predicate = OptOutPredicate {
+            author: author.address()?,
+            scope: SCOPE_TRAIN.to_owned(),
+            time: self.now(),
+        };
+        let statement = Statement::new(OPT_OUT_TYPE, works.iter().cloned(), &predicate)?;
+        let envelope = statement.sign(&[author])?;
+        let json = envelope.to_json().map_err(probity_core::statement::StatementError::from)?;
+        let records = optout::open(&probity_core::statement::open(&json)?)?;
+        self.publish(&[envelope]).await?;
+        let registry = self.chain().contracts().registry;
+        let mut receipts = Vec::with_capacity(records.len());
+        for record in &records {
+            let call = Registry::registerOptOutCall {
+                optOut: convert(record)?,
+                signature: Bytes::new(),
+            };
+            receipts.push(self.chain().send(author, registry, &call).await?);
+        }
+        Ok(receipts)
+    }
+
+    pub(crate) async fn is_registered(&self, id: B256) -> Result<bool, NodeError> {
+        let call = Registry::recordOfCall { id };
+        let record = self.chain().call(self.chain().contracts().registry, &call).await?;
+        Ok(record.kind != 0)
+    }
+}

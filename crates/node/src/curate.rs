@@ -1,0 +1,170 @@
+//! Curators: building a dataset from registered works.
+
+use std::collections::BTreeSet;
+
+use alloy_primitives::{Address, B256, Bytes};
+use probity_chain::{Receipt, Registry, convert};
+use probity_core::{
+    Digest,
+    json::{self, JsonError},
+    keys::SecretKey,
+    records::{Anchor, Court, Dataset, record_id},
+    statement::Statement,
+};
+use probity_provenance::{
+    content::{Batch, CONTENT_TYPE},
+    dataset::{DATASET_TYPE, Manifest, PayeesByStatement, Policy},
+    optout::{self, DenyList, OPT_OUT_SUBJECT, OPT_OUT_TYPE},
+};
+use serde_json::json;
+
+use crate::{NodeError, Workspace};
+
+/// What a dataset record needs beside its manifest.
+#[derive(Debug, Clone)]
+pub struct DatasetPlan {
+    /// A name for people.
+    pub name: String,
+    /// What is accepted.
+    pub policy: Policy,
+    /// The version it follows, or zero.
+    pub previous: B256,
+    /// Data-DAO treasury, or zero.
+    pub treasury: Address,
+    /// Its part of the data's share, in 1/10,000.
+    pub treasury_bps: u16,
+    /// Who decides challenges.
+    pub court: Court,
+}
+
+impl Workspace {
+    /// Applies a policy to everything registered. Changes nothing.
+    pub async fn plan_dataset(&self, name: &str, policy: &Policy) -> Result<Manifest, NodeError> {
+        self.sync().await?;
+        let mut batches = Vec::new();
+        for signed in self.statements_of(CONTENT_TYPE).await? {
+            batches.push(Batch::open(&signed)?);
+        }
+        let deny_list = self.deny_list().await?;
+        Ok(Manifest::build(name, policy, &batches, &deny_list, &self.removed().await?)?)
+    }
+
+    /// The opted-out works of all signed and registered opt-outs.
+    pub async fn deny_list(&self) -> Result<DenyList, NodeError> {
+        let mut list = DenyList::default();
+        for signed in self.statements_of(OPT_OUT_TYPE).await? {
+            let records = optout::open(&signed)?;
+            list.extend(records.iter().map(|record| Digest::from(record.digest)));
+        }
+        Ok(list)
+    }
+
+    /// Contents that challenges removed.
+    async fn removed(&self) -> Result<BTreeSet<B256>, NodeError> {
+        let mut removed = BTreeSet::new();
+        for dataset in self.index.records("dataset", None, u32::MAX).await? {
+            for mark in self.index.marks(&dataset.id).await? {
+                if mark.mark.starts_with("removed")
+                    && let Ok(content) = mark.by.parse()
+                {
+                    removed.insert(content);
+                }
+            }
+        }
+        Ok(removed)
+    }
+
+    /// Signs, logs and registers a dataset version; anchors the deny list it was checked against.
+    pub async fn register_dataset(
+        &mut self,
+        curator: &SecretKey,
+        manifest: &Manifest,
+        plan: &DatasetPlan,
+    ) -> Result<(B256, Dataset, Receipt), NodeError> {
+        let (bytes, digest) = (manifest.to_json()?, manifest.digest()?);
+        self.objects.put(bytes).await?;
+        let author = curator.address()?;
+        self.publish_deny_list(curator, manifest).await?;
+        let subject = [("manifest".to_owned(), digest)];
+        let predicate = json!({
+            "author": author,
+            "name": manifest.name,
+            "denyList": manifest.deny_list,
+            "time": self.now(),
+        });
+        let envelope = Statement::new(DATASET_TYPE, subject, &predicate)?.sign(&[curator])?;
+        self.publish(&[envelope]).await?;
+        let dataset = Dataset {
+            root: manifest.tree()?.root(),
+            items: manifest.items.len() as u64,
+            totalWeight: manifest.total_weight(),
+            manifest: digest.into(),
+            previous: plan.previous,
+            treasury: plan.treasury,
+            treasuryBps: plan.treasury_bps,
+            court: plan.court.clone(),
+            author,
+        };
+        let call = Registry::registerDatasetCall {
+            dataset: convert(&dataset)?,
+            signature: Bytes::new(),
+        };
+        let registry = self.chain().contracts().registry;
+        let receipt = self.chain().send(curator, registry, &call).await?;
+        Ok((record_id(&dataset), dataset, receipt))
+    }
+
+    /// Keeps the list as an object and stores its commitment on chain.
+    async fn publish_deny_list(
+        &self,
+        curator: &SecretKey,
+        manifest: &Manifest,
+    ) -> Result<(), NodeError> {
+        let list = self.deny_list().await?;
+        let works: Vec<&Digest> = list.works().collect();
+        let bytes = json::canonical(&works)?;
+        let statement = self.objects.put(bytes).await?;
+        let anchor = Anchor {
+            subject: OPT_OUT_SUBJECT,
+            root: manifest.deny_list.into(),
+            size: works.len() as u64,
+            statement: statement.into(),
+            author: curator.address()?,
+        };
+        if !self.is_registered(record_id(&anchor)).await? {
+            self.anchor(curator, &anchor).await?;
+        }
+        Ok(())
+    }
+
+    /// A manifest by the digest its record names.
+    pub async fn manifest(&self, digest: &Digest) -> Result<Manifest, NodeError> {
+        Ok(json::decode(&self.objects.get(digest).await?)?)
+    }
+
+    /// A dataset record by id.
+    pub async fn dataset(&self, id: B256) -> Result<Dataset, NodeError> {
+        self.record(id).await
+    }
+
+    /// A record by id, from the index.
+    pub(crate) async fn record<R: serde::de::DeserializeOwned>(
+        &self,
+        id: B256,
+    ) -> Result<R, NodeError> {
+        let unknown = || NodeError::Unknown(id.to_string());
+        let found = self.index.record(&crate::indexer::text(&id)).await?.ok_or_else(unknown)?;
+        let record = found.record.body.get("record").cloned().unwrap_or_default();
+        Ok(serde_json::from_value(record).map_err(JsonError::from)?)
+    }
+
+    /// Who earns from the contents of a manifest.
+    pub(crate) async fn payees(&self, manifest: &Manifest) -> Result<PayeesByStatement, NodeError> {
+        let mut payees = PayeesByStatement::new();
+        for source in &manifest.sources {
+            let (signed, _) = self.statement(source).await?;
+            payees.insert(*source, Batch::open(&signed)?.predicate.payees);
+        }
+        Ok(payees)
+    }
+}

@@ -1,0 +1,199 @@
+//! What can go wrong, with the file or field it is about.
+
+use std::{io, path::PathBuf};
+
+use probity_chain::ChainError;
+use probity_compute::{SampleError, TrainError, WeightsError};
+use probity_core::{
+    Digest, json::JsonError, keys::KeyError, keystore::KeystoreError, log::CheckpointError,
+    money::MoneyError, statement::StatementError,
+};
+use probity_provenance::{content::ContentError, dataset::DatasetError, payout::PayoutError};
+use probity_store::{index::IndexError, log::LogError, objects::ObjectError};
+
+/// Why a use case did not succeed. Nothing is half done: what was signed and logged before stays,
+/// and running the same again goes on from there.
+#[derive(Debug, thiserror::Error)]
+pub enum NodeError {
+    /// A file that cannot be read or written.
+    #[error("cannot {action} `{}`", path.display())]
+    File {
+        /// `read`, `write`, ...
+        action: &'static str,
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// A file with nothing in it.
+    #[error("`{}` is empty", .0.display())]
+    FileEmpty(PathBuf),
+    /// A file beyond every use.
+    #[error("`{}` has {size} bytes, more than the limit of {limit}", path.display())]
+    FileTooLarge {
+        /// Which file.
+        path: PathBuf,
+        /// Its size.
+        size: u64,
+        /// The most that is read.
+        limit: u64,
+    },
+    /// No workspace there.
+    #[error("`{}` is not a Probity workspace: it has no probity.toml", .0.display())]
+    NotAWorkspace(PathBuf),
+    /// Something is there already.
+    #[error("`{}` exists already", .0.display())]
+    Exists(PathBuf),
+    /// `probity.toml` does not parse.
+    #[error("`{}` is malformed: {reason}", path.display())]
+    Config {
+        /// Which file.
+        path: PathBuf,
+        /// What the parser said.
+        reason: String,
+    },
+    /// No such key.
+    #[error("there is no key `{0}` in this workspace")]
+    KeyUnknown(String),
+    /// A key name that could leave the folder.
+    #[error("`{0}` is not a key name: use letters, digits, `-` and `_`")]
+    KeyName(String),
+    /// A keystore that does not open.
+    #[error("keystore `{}`", path.display())]
+    Keystore {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: KeystoreError,
+    },
+    /// A key of another scheme than needed.
+    #[error("key `{0}` is not of the type needed here")]
+    KeyType(String),
+    /// Several things, or nothing, have this id.
+    #[error("nothing in this workspace is called `{0}`")]
+    Unknown(String),
+    /// The id names something that no model was made from.
+    #[error("`{0}` does not lead to a model")]
+    NoModel(String),
+    /// Registered before.
+    #[error("work `{work}` was registered before, in statement `{statement}`")]
+    Duplicate {
+        /// The digest.
+        work: Digest,
+        /// Where.
+        statement: Digest,
+    },
+    /// A line of a data file.
+    #[error("line {line} of `{}`", path.display())]
+    Sample {
+        /// Which file.
+        path: PathBuf,
+        /// From 1.
+        line: usize,
+        /// What is wrong.
+        #[source]
+        source: SampleError,
+    },
+    /// An archive that is not a bundle.
+    #[error("archive entry `{entry}`: {reason}")]
+    Archive {
+        /// Which entry.
+        entry: String,
+        /// What is wrong.
+        reason: &'static str,
+    },
+    /// An item whose bytes are not where they should be.
+    #[error("the bytes of item `{0}` are not in this workspace")]
+    ItemMissing(Digest),
+    /// The embedded chain.
+    #[error(transparent)]
+    DevChain(#[from] probity_devchain::Error),
+    /// Any chain.
+    #[error(transparent)]
+    Chain(#[from] ChainError),
+    /// Objects.
+    #[error(transparent)]
+    Object(#[from] ObjectError),
+    /// The index.
+    #[error(transparent)]
+    Index(#[from] IndexError),
+    /// The log.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// A log checkpoint or its key.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// A log key.
+    #[error(transparent)]
+    LogKey(#[from] probity_core::log::KeyError),
+    /// A key.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// A statement.
+    #[error(transparent)]
+    Statement(#[from] StatementError),
+    /// A batch of works.
+    #[error(transparent)]
+    Content(#[from] ContentError),
+    /// An opt-out.
+    #[error(transparent)]
+    OptOut(#[from] probity_provenance::optout::OptOutError),
+    /// A dataset.
+    #[error(transparent)]
+    Dataset(#[from] DatasetError),
+    /// A payout.
+    #[error(transparent)]
+    Payout(#[from] PayoutError),
+    /// Money.
+    #[error(transparent)]
+    Money(#[from] MoneyError),
+    /// Training.
+    #[error(transparent)]
+    Train(#[from] TrainError),
+    /// Weights.
+    #[error(transparent)]
+    Weights(#[from] WeightsError),
+    /// JSON of our own.
+    #[error(transparent)]
+    Json(#[from] JsonError),
+}
+
+impl NodeError {
+    pub(crate) fn file(
+        action: &'static str,
+        path: impl Into<PathBuf>,
+    ) -> impl FnOnce(io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::File { action, path, source }
+    }
+
+    /// The next command to try, where there is one.
+    pub fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::NotAWorkspace(_) => "probity demo --keep DIR makes one".to_owned(),
+            Self::Exists(_) => "choose another folder".to_owned(),
+            Self::KeyUnknown(_) => "probity key list shows the keys".to_owned(),
+            Self::Unknown(_) | Self::NoModel(_) => {
+                "probity list shows what is here; ids may be shortened".to_owned()
+            }
+            Self::Keystore { source: KeystoreError::Passphrase, .. } => {
+                "give the passphrase with --passphrase-file".to_owned()
+            }
+            Self::Chain(ChainError::Unreachable { .. }) => {
+                "start the chain, or leave --rpc out for the embedded one".to_owned()
+            }
+            Self::Chain(ChainError::InsufficientFunds { account, .. }) => {
+                format!("send native coin to {account}, then run the same again")
+            }
+            Self::Chain(ChainError::NonceRace { .. }) => "run the same again".to_owned(),
+            Self::Chain(ChainError::NotDeployed(_)) => {
+                "the chain needs the deterministic deployment proxy and Probity's contracts".to_owned()
+            }
+            Self::Object(_) | Self::Log(_) => "probity log verify checks the whole log".to_owned(),
+            Self::Index(_) => "probity index rebuild makes the index anew".to_owned(),
+            _ => return None,
+        })
+    }
+}

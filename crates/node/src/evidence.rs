@@ -1,0 +1,314 @@
+//! Collecting everything about a model into an evidence bundle, and auditing one.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use alloy_primitives::{Address, B256};
+use probity_chain::{Client, Contracts, SlotQuery};
+use probity_core::{
+    Digest,
+    json,
+    keys::SecretKey,
+    log::leaf_hash,
+    records::{Anchor, Checkpoint, Content, Dataset, Model, OptOut, Run, record_id},
+};
+use probity_provenance::{
+    audit::{self, Context, Report},
+    bundle::{
+        self, ChainReference, FORMAT, Files, Inclusions, Index, LogReference, Records, Removal, seal,
+    },
+    dataset::{DATASET_TYPE, Exclusion, Manifest},
+    ledger,
+    payout::{Computation, PAYOUT_TYPE},
+};
+
+use crate::{NodeError, Workspace, indexer::text};
+
+/// Audits a bundle's files. With a chain, the bundle's block is looked up there; without one, its
+/// block hash is the exporter's word.
+pub async fn audit_bundle(files: &Files, chain: Option<&Client>) -> Result<Report, NodeError> {
+    let contracts = Contracts::deterministic();
+    let vault_of = |model, token| contracts.vault(model, token);
+    let block = match (chain, bundle::unseal(files)) {
+        (Some(chain), Ok(sealed)) => {
+            let block = chain.block(sealed.index.chain.block).await?;
+            Some((chain.chain_id(), block.number, block.hash))
+        }
+        _ => None,
+    };
+    Ok(audit::audit(files, Context { contracts: contracts.all(), vault_of: &vault_of, block }))
+}
+
+/// Everything that goes into a bundle, while it is collected.
+#[derive(Default)]
+struct Collection {
+    records: Records,
+    manifests: BTreeMap<B256, Manifest>,
+    statements: BTreeSet<Digest>,
+    computations: Vec<Computation>,
+    vaults: BTreeMap<Address, Address>,
+    files: Files,
+}
+
+impl Workspace {
+    /// The evidence bundle of a model, signed by `exporter`. Deterministic but for the block and
+    /// time it is taken at.
+    pub async fn export_bundle(
+        &self,
+        model: B256,
+        exporter: &SecretKey,
+    ) -> Result<Files, NodeError> {
+        self.sync().await?;
+        let mut collection = Collection::default();
+        self.collect_training(model, &mut collection).await?;
+        self.collect_data(&mut collection).await?;
+        self.collect_money(model, &mut collection).await?;
+        let log = self.collect_statements(&mut collection).await?;
+        let chain = self.collect_chain(model, &mut collection).await?;
+        let index = Index {
+            format: FORMAT.to_owned(),
+            model,
+            chain,
+            log,
+            time: self.now(),
+            files: BTreeMap::new(),
+        };
+        let records = json::canonical(&collection.records)?;
+        collection.files.insert(bundle::RECORDS.to_owned(), records);
+        Ok(seal(index, collection.files, exporter)?)
+    }
+
+    /// The model, its checkpoints and their runs.
+    async fn collect_training(
+        &self,
+        model: B256,
+        collection: &mut Collection,
+    ) -> Result<(), NodeError> {
+        let record: Model = self.record(model).await?;
+        collection.statements.insert(record.statement.into());
+        collection.records.models.push(record);
+        for link in self.index.links_to(&text(&model)).await? {
+            if link.rel != "model" {
+                continue;
+            }
+            let id: B256 = link.from.parse().map_err(|_| NodeError::Unknown(link.from.clone()))?;
+            collection.records.checkpoints.push(self.record(id).await?);
+        }
+        let (_, head, ..) = self.head(model).await?;
+        let position = |checkpoint: &Checkpoint| u8::from(*checkpoint == head);
+        collection.records.checkpoints.sort_by_key(position);
+        for checkpoint in &collection.records.checkpoints {
+            collection.statements.insert(checkpoint.statement.into());
+            let run: Run = self.record(checkpoint.run).await?;
+            collection.statements.insert(run.statement.into());
+            collection.records.runs.push(run);
+            let mut dataset: Option<B256> = Some(checkpoint.dataset);
+            while let Some(id) = dataset {
+                let record: Dataset = self.dataset(id).await?;
+                dataset = Some(record.previous).filter(|previous| !previous.is_zero());
+                if !collection.records.datasets.contains(&record) {
+                    collection.records.datasets.push(record);
+                }
+            }
+        }
+        collection.records.datasets.reverse();
+        for (name, bytes) in self.checkpoint_files(&head.statement.into()).await? {
+            collection.files.insert(format!("model/{name}"), bytes);
+        }
+        Ok(())
+    }
+
+    /// Manifests, the statements they draw on, opt-outs and removals.
+    async fn collect_data(&self, collection: &mut Collection) -> Result<(), NodeError> {
+        let datasets = collection.records.datasets.clone();
+        for dataset in &datasets {
+            let digest = Digest::from(dataset.manifest);
+            let manifest = self.manifest(&digest).await?;
+            let id = record_id(dataset);
+            collection.files.insert(format!("manifests/{digest}.json"), manifest.to_json()?);
+            collection.statements.extend(&manifest.sources);
+            for statement in self.index.statements_about(&digest).await? {
+                if statement.predicate_type == DATASET_TYPE {
+                    collection.statements.insert(statement.digest);
+                }
+            }
+            for index in self.removed_items(id, &manifest).await? {
+                collection.records.removals.push(Removal { dataset: id, index });
+            }
+            collection.manifests.insert(id, manifest);
+        }
+        self.collect_anchors(collection).await?;
+        self.collect_opt_outs(collection).await
+    }
+
+    /// The anchors of the content batches, and the contents of theirs that were registered singly.
+    async fn collect_anchors(&self, collection: &mut Collection) -> Result<(), NodeError> {
+        let sources: BTreeSet<B256> = collection
+            .manifests
+            .values()
+            .flat_map(|manifest| manifest.sources.iter().map(|source| B256::from(*source)))
+            .collect();
+        let deny_lists: BTreeSet<B256> =
+            collection.manifests.values().map(|manifest| manifest.deny_list.into()).collect();
+        for row in self.index.records("anchor", None, u32::MAX).await? {
+            let anchor: Anchor = self.body(&row)?;
+            if sources.contains(&anchor.statement) {
+                collection.records.anchors.push(anchor);
+            } else if deny_lists.contains(&anchor.root) {
+                let works = self.objects.get(&anchor.statement.into()).await?;
+                let name = format!("{}{}.json", bundle::DENY_LISTS, Digest::from(anchor.root));
+                collection.files.insert(name, works.to_vec());
+                collection.records.anchors.push(anchor);
+            }
+        }
+        for row in self.index.records("content", None, u32::MAX).await? {
+            let content: Content = self.body(&row)?;
+            if sources.contains(&content.statement) {
+                collection.records.contents.push(content);
+            }
+        }
+        Ok(())
+    }
+
+    async fn collect_opt_outs(&self, collection: &mut Collection) -> Result<(), NodeError> {
+        for row in self.index.records("opt-out", None, u32::MAX).await? {
+            let record: OptOut = self.body(&row)?;
+            collection.statements.insert(record.statement.into());
+            collection.records.opt_outs.push(record);
+        }
+        Ok(())
+    }
+
+    /// Payout computations and vaults, by token.
+    async fn collect_money(
+        &self,
+        model: B256,
+        collection: &mut Collection,
+    ) -> Result<(), NodeError> {
+        let money = self.index.money_of_model(&text(&model)).await?;
+        let tokens: BTreeSet<Address> =
+            money.iter().filter_map(|money| money.token.parse().ok()).collect();
+        for token in tokens {
+            collection.vaults.insert(token, self.chain().contracts().vault(model, token));
+            for computation in self.computations(model, token).await? {
+                let bytes = computation.to_json()?;
+                let digest = Digest::of(&bytes);
+                for statement in self.index.statements_about(&digest).await? {
+                    if statement.predicate_type == PAYOUT_TYPE {
+                        collection.statements.insert(statement.digest);
+                    }
+                }
+                let name = format!("payouts/{}-{}.json", text(&token), computation.epoch);
+                collection.files.insert(name, bytes);
+                collection.computations.push(computation);
+            }
+        }
+        Ok(())
+    }
+
+    /// Envelopes, the log's checkpoint, and inclusion proofs.
+    async fn collect_statements(
+        &self,
+        collection: &mut Collection,
+    ) -> Result<LogReference, NodeError> {
+        let key = self.log_verifier()?;
+        let checkpoint = self.log().folder().checkpoint(&key)?;
+        let note = self.log().folder().checkpoint_bytes()?.unwrap_or_default();
+        let mut inclusions = Inclusions::new();
+        for digest in &collection.statements {
+            let unknown = || NodeError::Unknown(digest.to_string());
+            let row = self.index.statement(digest).await?.ok_or_else(unknown)?;
+            let bytes = self.objects.get(&row.envelope).await?;
+            let proof = self.log().prove_inclusion(row.log_index, checkpoint.size())?;
+            debug_assert!(proof.verify(&leaf_hash(row.envelope.as_bytes()), checkpoint.root()).is_ok());
+            inclusions.insert(*digest, proof);
+            collection.files.insert(format!("statements/{digest}.json"), bytes.to_vec());
+        }
+        let inclusions = json::canonical(&inclusions)?;
+        collection.files.insert(bundle::LOG_INCLUSION.to_owned(), inclusions);
+        collection.files.insert(bundle::LOG_CHECKPOINT.to_owned(), note);
+        Ok(LogReference { origin: checkpoint.origin().to_owned(), key: key.to_string() })
+    }
+
+    /// Storage proofs of everything the audit asks for, at one block.
+    async fn collect_chain(
+        &self,
+        model: B256,
+        collection: &mut Collection,
+    ) -> Result<ChainReference, NodeError> {
+        let contracts = *self.chain().contracts();
+        let mut queries = vec![
+            SlotQuery { address: contracts.registry, slots: registry_slots(model, collection) },
+            SlotQuery { address: contracts.challenges, slots: challenge_slots(collection) },
+        ];
+        let tokens = collection.vaults.keys();
+        let pools = tokens.flat_map(|token| ledger::pool_slots(model, *token)).collect();
+        queries.push(SlotQuery { address: contracts.payouts, slots: pools });
+        for (token, vault) in &collection.vaults {
+            let of_token = collection.computations.iter().filter(|c| c.terms.token == *token);
+            let accounts: BTreeSet<Address> =
+                of_token.flat_map(|c| c.entries.iter().map(|entry| entry.account)).collect();
+            let mut slots = vec![ledger::VAULT_ROOT_SLOT];
+            slots.extend(accounts.into_iter().map(ledger::claimed_slot));
+            queries.push(SlotQuery { address: *vault, slots });
+        }
+        let (header, proofs) = self.chain().prove(&queries).await?;
+        collection.files.insert(bundle::HEADER.to_owned(), header.rlp.to_vec());
+        collection.files.insert(bundle::STATE.to_owned(), json::canonical(&proofs)?);
+        Ok(ChainReference {
+            chain_id: self.chain().chain_id(),
+            registry: contracts.registry,
+            challenges: contracts.challenges,
+            payouts: contracts.payouts,
+            block: header.number,
+            block_hash: header.hash,
+            vaults: collection.vaults.clone(),
+        })
+    }
+
+    pub(crate) fn body<R: serde::de::DeserializeOwned>(
+        &self,
+        row: &probity_store::index::Record,
+    ) -> Result<R, NodeError> {
+        let record = row.body.get("record").cloned().unwrap_or_default();
+        Ok(serde_json::from_value(record).map_err(json::JsonError::from)?)
+    }
+}
+
+fn registry_slots(model: B256, collection: &Collection) -> Vec<B256> {
+    let records = &collection.records;
+    let mut ids: Vec<B256> = Vec::new();
+    ids.extend(records.contents.iter().map(record_id));
+    ids.extend(records.opt_outs.iter().map(record_id));
+    ids.extend(records.anchors.iter().map(record_id));
+    ids.extend(records.datasets.iter().map(record_id));
+    ids.extend(records.runs.iter().map(record_id));
+    ids.extend(records.models.iter().map(record_id));
+    ids.extend(records.checkpoints.iter().map(record_id));
+    let mut slots: BTreeSet<B256> = BTreeSet::new();
+    for id in &ids {
+        slots.insert(ledger::record_slot(*id));
+        slots.insert(ledger::record_slot(ledger::revocation_id(*id)));
+    }
+    slots.extend(records.datasets.iter().map(|d| ledger::line_slot(record_id(d))));
+    slots.insert(ledger::head_slot(model));
+    slots.into_iter().collect()
+}
+
+fn challenge_slots(collection: &Collection) -> Vec<B256> {
+    let mut slots: BTreeSet<B256> = BTreeSet::new();
+    let line = collection.records.datasets.iter().find(|dataset| dataset.previous.is_zero());
+    let line = line.map(record_id).unwrap_or_default();
+    for (id, manifest) in &collection.manifests {
+        slots.insert(ledger::removed_slot(*id));
+        for removal in collection.records.removals.iter().filter(|r| r.dataset == *id) {
+            let item = manifest.items.iter().find(|item| item.index == removal.index);
+            slots.extend(item.map(|item| ledger::item_slot(*id, &item.record())));
+        }
+        for excluded in &manifest.excluded {
+            if excluded.exclusion == Exclusion::RemovedByChallenge {
+                slots.insert(ledger::removed_from_line_slot(line, excluded.content));
+            }
+        }
+    }
+    slots.into_iter().collect()
+}

@@ -1,0 +1,198 @@
+//! `explain`: from any id to the model behind it, and the six questions answered.
+
+use alloy_primitives::{Address, B256};
+use probity_core::{
+    Digest,
+    keys::SecretKey,
+    records::{Dataset, record_id},
+};
+use probity_provenance::audit::Report;
+use serde::{Deserialize, Serialize};
+
+use crate::{NodeError, Workspace, evidence::audit_bundle, indexer::text};
+
+/// What an id names.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Subject {
+    /// The id in full.
+    pub id: String,
+    /// What it is, in words.
+    pub is: String,
+}
+
+/// An explanation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Explanation {
+    /// What was asked about.
+    pub subject: Subject,
+    /// The audit of the model behind it.
+    pub report: Report,
+}
+
+impl Workspace {
+    /// Explains a record, a statement, a work, a file, an account or a transaction.
+    pub async fn explain(&self, id: &str, exporter: &SecretKey) -> Result<Explanation, NodeError> {
+        self.sync().await?;
+        let (subject, model) = self.resolve(id).await?;
+        let files = self.export_bundle(model, exporter).await?;
+        // The chain is at hand, so its block is checked rather than believed.
+        let report = audit_bundle(&files, Some(self.chain())).await?;
+        Ok(Explanation { subject, report })
+    }
+
+    /// The model behind an id.
+    pub async fn resolve(&self, id: &str) -> Result<(Subject, B256), NodeError> {
+        let id = id.trim().to_ascii_lowercase();
+        if let Ok(account) = id.parse::<Address>() {
+            return self.resolve_account(account).await;
+        }
+        if let Ok(digest) = id.trim_start_matches("0x").parse::<Digest>()
+            && let Some(found) = self.resolve_digest(&digest).await?
+        {
+            return Ok(found);
+        }
+        self.resolve_record(&id).await
+    }
+
+    async fn resolve_record(&self, id: &str) -> Result<(Subject, B256), NodeError> {
+        let prefix = if id.starts_with("0x") { id.to_owned() } else { format!("0x{id}") };
+        if prefix.len() < 6 {
+            return Err(NodeError::Unknown(id.to_owned()));
+        }
+        let found = self.index.find(&prefix).await.map_err(|error| match error {
+            probity_store::index::IndexError::NotFound(_) => NodeError::Unknown(id.to_owned()),
+            other => other.into(),
+        })?;
+        let record = found.record;
+        let full: B256 = record.id.parse().map_err(|_| NodeError::Unknown(id.to_owned()))?;
+        let subject = Subject {
+            id: record.id.clone(),
+            is: format!("{} of {} in block {}", record.kind, record.author, record.block),
+        };
+        let model = match record.kind.as_str() {
+            "model" => Some(full),
+            "checkpoint" | "run" | "dataset" => self.model_of(full).await?,
+            "content" => {
+                let content: probity_core::records::Content = self.record(full).await?;
+                self.model_of_work(&content.digest.into()).await?.map(|(_, model)| model)
+            }
+            "anchor" => {
+                let anchor: probity_core::records::Anchor = self.record(full).await?;
+                self.model_of_statement(&anchor.statement.into()).await?
+            }
+            _ => None,
+        };
+        model.map(|model| (subject, model)).ok_or_else(|| NodeError::NoModel(id.to_owned()))
+    }
+
+    /// Follows lineage upwards: run and dataset to the checkpoint, checkpoint to the model.
+    async fn model_of(&self, id: B256) -> Result<Option<B256>, NodeError> {
+        for link in self.index.links_from(&text(&id)).await? {
+            if link.rel == "model" {
+                return Ok(link.to.parse().ok());
+            }
+        }
+        for link in self.index.links_to(&text(&id)).await? {
+            for up in self.index.links_from(&link.from).await? {
+                if up.rel == "model" {
+                    return Ok(up.to.parse().ok());
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    async fn resolve_digest(&self, digest: &Digest) -> Result<Option<(Subject, B256)>, NodeError> {
+        let id = digest.to_string();
+        if let Some((is, model)) = self.model_of_work(digest).await? {
+            return Ok(Some((Subject { id, is }, model)));
+        }
+        if let Some(row) = self.index.statement(digest).await? {
+            let model = self.model_of_statement(digest).await?;
+            let is = format!("statement {} by {}", row.predicate_type, row.author);
+            return Ok(model.map(|model| (Subject { id, is }, model)));
+        }
+        for row in self.index.statements_about(digest).await? {
+            if let Some(model) = self.model_of_statement(&row.digest).await? {
+                let is = format!("subject of statement {} by {}", row.predicate_type, row.author);
+                return Ok(Some((Subject { id, is }, model)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// A work's dataset, and the model trained on it.
+    async fn model_of_work(&self, work: &Digest) -> Result<Option<(String, B256)>, NodeError> {
+        for row in self.index.records("dataset", None, u32::MAX).await? {
+            let dataset: Dataset = self.body(&row)?;
+            let manifest = self.manifest(&dataset.manifest.into()).await?;
+            let name = &manifest.name;
+            let item = manifest.items.iter().find(|item| item.digest == *work);
+            let excluded = manifest.excluded.iter().find(|excluded| excluded.digest == *work);
+            let is = match (item, excluded) {
+                (Some(item), _) => format!(
+                    "work of {}, item {} of dataset `{name}` with weight {} of {}",
+                    item.author,
+                    item.index,
+                    item.weight,
+                    manifest.total_weight()
+                ),
+                (None, Some(excluded)) => format!(
+                    "work of {}, left out of dataset `{name}`: {}",
+                    excluded.author,
+                    excluded.exclusion.name()
+                ),
+                (None, None) => continue,
+            };
+            if let Some(model) = self.model_of(record_id(&dataset)).await? {
+                return Ok(Some((is, model)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The model that a statement is about, through the record that names it.
+    async fn model_of_statement(&self, digest: &Digest) -> Result<Option<B256>, NodeError> {
+        let word = format!("{:?}", B256::from(*digest));
+        for kind in ["model", "checkpoint", "run", "dataset"] {
+            for row in self.index.records(kind, None, u32::MAX).await? {
+                let statement = row.body.get("record").and_then(|record| record.get("statement"));
+                if statement.and_then(|s| s.as_str()) == Some(word.as_str())
+                    && let Ok(id) = row.id.parse::<B256>()
+                {
+                    return if kind == "model" { Ok(Some(id)) } else { self.model_of(id).await };
+                }
+            }
+        }
+        for row in self.index.records("dataset", None, u32::MAX).await? {
+            let dataset: Dataset = self.body(&row)?;
+            let manifest = self.manifest(&dataset.manifest.into()).await?;
+            if manifest.sources.contains(digest) {
+                return self.model_of(record_id(&dataset)).await;
+            }
+        }
+        let (signed, _) = self.statement(digest).await?;
+        let model = signed.statement.predicate.get("model").and_then(|model| model.as_str());
+        Ok(model.and_then(|model| model.parse().ok()))
+    }
+
+    async fn resolve_account(&self, account: Address) -> Result<(Subject, B256), NodeError> {
+        let id = text(&account);
+        for money in self.index.money_of_account(&id).await? {
+            if let Ok(model) = money.model.parse() {
+                let is = format!("account; {} {} of token {}", money.kind, money.amount, money.token);
+                return Ok((Subject { id, is }, model));
+            }
+        }
+        for row in self.index.records_by(&id, None, u32::MAX).await? {
+            let Ok(record) = row.id.parse::<B256>() else { continue };
+            let model = if row.kind == "model" { Some(record) } else { self.model_of(record).await? };
+            if let Some(model) = model {
+                let is = format!("account; author of {} {}", row.kind, row.id);
+                return Ok((Subject { id, is }, model));
+            }
+        }
+        Err(NodeError::NoModel(id))
+    }
+}

@@ -1,0 +1,239 @@
+//! Revenue and payouts.
+
+use alloy_primitives::{Address, B256, Bytes, U256};
+use alloy_sol_types::SolCall as _;
+use probity_chain::{PayoutVault, Payouts, Receipt, Token, convert};
+use probity_core::{
+    Digest,
+    json,
+    keys::SecretKey,
+    money::Bps,
+    records::{Checkpoint, Dataset, Model, record_id},
+    statement::Statement,
+};
+use probity_provenance::{
+    dataset::Manifest,
+    payout::{Before, Computation, Entry, Inputs, PAYOUT_TYPE, Terms, compute},
+};
+use serde_json::json;
+
+use crate::{NodeError, Workspace, indexer::text};
+
+/// A paid claim.
+#[derive(Debug, Clone)]
+pub struct Claimed {
+    /// Who was paid.
+    pub account: Address,
+    /// How much, in the token's smallest unit.
+    pub amount: u128,
+    /// The transaction.
+    pub receipt: Receipt,
+}
+
+impl Workspace {
+    /// Pays revenue to a model. `reference` ties it to an invoice or usage record.
+    pub async fn pay(
+        &self,
+        payer: &SecretKey,
+        model: B256,
+        token: Address,
+        amount: u128,
+        reference: B256,
+    ) -> Result<Receipt, NodeError> {
+        let payouts = self.chain().contracts().payouts;
+        let amount = U256::from(amount);
+        let call = Payouts::payCall { model, token, amount, reference_: reference };
+        if token.is_zero() {
+            let data = Bytes::from(call.abi_encode());
+            return Ok(self.chain().send_raw(payer, payouts, data, amount).await?);
+        }
+        self.approve(payer, token, payouts, amount).await?;
+        Ok(self.chain().send(payer, payouts, &call).await?)
+    }
+
+    pub(crate) async fn approve(
+        &self,
+        owner: &SecretKey,
+        token: Address,
+        spender: Address,
+        amount: U256,
+    ) -> Result<(), NodeError> {
+        let call = Token::approveCall { spender, value: amount };
+        self.chain().send(owner, token, &call).await?;
+        Ok(())
+    }
+
+    /// Computes the next epoch of a model's payouts in a token. Changes nothing.
+    pub async fn compute_payout(
+        &self,
+        model: B256,
+        token: Address,
+    ) -> Result<Computation, NodeError> {
+        self.sync().await?;
+        let (record, _, dataset_id, dataset) = self.head(model).await?;
+        let manifest = self.manifest(&Digest::from(dataset.manifest)).await?;
+        let call = Payouts::poolOfCall { model, token };
+        let pool = self.chain().call(self.chain().contracts().payouts, &call).await?;
+        let terms = Terms {
+            model,
+            dataset: dataset_id,
+            token,
+            owner: record.author,
+            data: Bps::new(record.dataBps)?,
+            treasury: dataset.treasury,
+            treasury_share: Bps::new(dataset.treasuryBps)?,
+        };
+        let before =
+            Before { received: pool.received, accounted: pool.accounted, held: pool.held };
+        let payees = self.payees(&manifest).await?;
+        let previous = self.previous_entries(model, token, pool.epoch).await?;
+        Ok(compute(&Inputs {
+            epoch: pool.epoch + 1,
+            terms: &terms,
+            before,
+            manifest: &manifest,
+            payees: &payees,
+            removed: &self.removed_items(dataset_id, &manifest).await?,
+            previous: &previous,
+        })?)
+    }
+
+    /// The model, its newest checkpoint, and the dataset that was trained on.
+    pub(crate) async fn head(
+        &self,
+        model: B256,
+    ) -> Result<(Model, Checkpoint, B256, Dataset), NodeError> {
+        let record: Model = self.record(model).await?;
+        let call = probity_chain::Registry::headOfCall { model };
+        let head = self.chain().call(self.chain().contracts().registry, &call).await?;
+        if head.is_zero() {
+            return Err(NodeError::NoModel(model.to_string()));
+        }
+        let checkpoint: Checkpoint = self.record(head).await?;
+        let id = checkpoint.dataset;
+        let dataset = self.dataset(id).await?;
+        Ok((record, checkpoint, id, dataset))
+    }
+
+    /// Positions of the items that challenges removed from a dataset version.
+    pub(crate) async fn removed_items(
+        &self,
+        dataset: B256,
+        manifest: &Manifest,
+    ) -> Result<Vec<u64>, NodeError> {
+        let marks = self.index.marks(&text(&dataset)).await?;
+        let removed = |index: &u64| marks.iter().any(|mark| mark.mark == format!("removed {index}"));
+        Ok(manifest.items.iter().map(|item| item.index).filter(removed).collect())
+    }
+
+    /// Cumulative amounts as of an accepted epoch.
+    async fn previous_entries(
+        &self,
+        model: B256,
+        token: Address,
+        epoch: u64,
+    ) -> Result<Vec<Entry>, NodeError> {
+        if epoch == 0 {
+            return Ok(vec![]);
+        }
+        let all = self.computations(model, token).await?;
+        let found = all.into_iter().find(|computation| computation.epoch == epoch);
+        let unknown = || NodeError::Unknown(format!("payout epoch {epoch} of {model}"));
+        Ok(found.ok_or_else(unknown)?.entries)
+    }
+
+    /// The accepted computations of a pool, oldest first.
+    pub(crate) async fn computations(
+        &self,
+        model: B256,
+        token: Address,
+    ) -> Result<Vec<Computation>, NodeError> {
+        let vault = self.chain().contracts().vault(model, token);
+        let accepted = self.index.money_of_account(&text(&vault)).await?;
+        let mut computations = Vec::new();
+        for signed in self.statements_of(PAYOUT_TYPE).await? {
+            let Some(subject) = signed.statement.subject.first() else { continue };
+            let bytes = self.objects.get(&subject.digest.sha256).await?;
+            let computation: Computation = json::decode(&bytes)?;
+            let is_accepted = accepted.iter().any(|money| {
+                money.kind == "accept"
+                    && money.epoch == computation.epoch
+                    && money.amount == computation.total.to_string()
+            });
+            if computation.terms.model == model && computation.terms.token == token && is_accepted {
+                computations.push(computation);
+            }
+        }
+        computations.sort_by_key(|computation| computation.epoch);
+        // A proposal that was dropped and made again leaves two; the last one was accepted.
+        computations.reverse();
+        computations.dedup_by_key(|computation| computation.epoch);
+        computations.reverse();
+        Ok(computations)
+    }
+
+    /// Signs and logs a computation and proposes its root, staking the court's bond.
+    pub async fn propose_payout(
+        &mut self,
+        accountant: &SecretKey,
+        computation: &Computation,
+    ) -> Result<Receipt, NodeError> {
+        let bytes = computation.to_json()?;
+        let digest = self.objects.put(bytes).await?;
+        let subject = [(format!("epoch-{}", computation.epoch), digest)];
+        let predicate = json!({ "author": accountant.address()?, "model": computation.terms.model });
+        let envelope = Statement::new(PAYOUT_TYPE, subject, &predicate)?.sign(&[accountant])?;
+        let statement = envelope.payload_digest();
+        self.publish(&[envelope]).await?;
+        let (model, _, _, dataset) = self.head(computation.terms.model).await?;
+        let payouts = self.chain().contracts().payouts;
+        let bond = U256::from(model.court.bond);
+        self.approve(accountant, model.court.bondToken, payouts, bond).await?;
+        let call = Payouts::proposeCall {
+            model: convert(&model)?,
+            dataset: convert(&dataset)?,
+            token: computation.terms.token,
+            root: computation.tree()?.root(),
+            total: computation.total,
+            statement: statement.into(),
+        };
+        Ok(self.chain().send(accountant, payouts, &call).await?)
+    }
+
+    /// Accepts an undisputed root after its window. Anybody may.
+    pub async fn settle_payout(
+        &self,
+        payer: &SecretKey,
+        model: B256,
+        token: Address,
+    ) -> Result<Receipt, NodeError> {
+        let record: Model = self.record(model).await?;
+        debug_assert_eq!(record_id(&record), model);
+        let call = Payouts::settleCall { model: convert(&record)?, token };
+        Ok(self.chain().send(payer, self.chain().contracts().payouts, &call).await?)
+    }
+
+    /// Pays an account what the newest accepted root owes it; `None` where that is nothing.
+    pub async fn claim(
+        &self,
+        payer: &SecretKey,
+        model: B256,
+        token: Address,
+        account: Address,
+    ) -> Result<Option<Claimed>, NodeError> {
+        self.sync().await?;
+        let vault = self.chain().contracts().vault(model, token);
+        let Some(computation) = self.computations(model, token).await?.pop() else {
+            return Ok(None);
+        };
+        let Some((cumulative, proof)) = computation.claim(account)? else { return Ok(None) };
+        let before = self.chain().call(vault, &PayoutVault::claimedCall { account }).await?;
+        let amount = U256::from(cumulative).saturating_sub(before);
+        if amount.is_zero() {
+            return Ok(None);
+        }
+        let call = PayoutVault::claimCall { account, cumulative: U256::from(cumulative), proof };
+        let receipt = self.chain().send(payer, vault, &call).await?;
+        Ok(Some(Claimed { account, amount: amount.saturating_to(), receipt }))
+    }
+}

@@ -1,0 +1,203 @@
+//! Trainers: committing a run, training on exactly a manifest's items, registering the checkpoint.
+
+use std::collections::BTreeMap;
+
+use alloy_primitives::{Address, B256, Bytes};
+use probity_chain::{Receipt, Registry, convert};
+use probity_compute::{Mlp, MlpConfig, Progress, Sample};
+use probity_core::{
+    Digest,
+    json::{self, JsonError},
+    keys::SecretKey,
+    records::{Checkpoint, Court, Model, Run, record_id},
+    statement::Statement,
+};
+use probity_provenance::{
+    dataset::Manifest,
+    training::{
+        CHECKPOINT_TYPE, CheckpointPredicate, MODEL_TYPE, ModelFile, ModelPredicate, RUN_TYPE,
+        RunPredicate, files_digest,
+    },
+};
+
+use crate::{NodeError, Workspace};
+
+/// Name of the weights in a checkpoint.
+pub(crate) const WEIGHTS: &str = "model.safetensors";
+/// Name of the configuration in a checkpoint.
+pub(crate) const CONFIG: &str = "config.json";
+
+/// What a model record needs.
+#[derive(Debug, Clone)]
+pub struct ModelPlan {
+    /// Its name.
+    pub name: String,
+    /// What it is for.
+    pub description: String,
+    /// Who proposes payouts.
+    pub accountant: Address,
+    /// Data's part of the revenue, in 1/10,000.
+    pub data_bps: u16,
+    /// Who decides payout disputes.
+    pub court: Court,
+}
+
+/// The outcome of a run.
+#[derive(Debug, Clone)]
+pub struct Trained {
+    /// The network.
+    pub mlp: Mlp,
+    /// Its files by name.
+    pub files: BTreeMap<String, Vec<u8>>,
+}
+
+impl Workspace {
+    /// Registers a model.
+    pub async fn register_model(
+        &mut self,
+        owner: &SecretKey,
+        plan: &ModelPlan,
+    ) -> Result<(B256, Model, Receipt), NodeError> {
+        let author = owner.address()?;
+        let predicate = ModelPredicate {
+            author,
+            name: plan.name.clone(),
+            description: plan.description.clone(),
+        };
+        let name = json::canonical_digest(&predicate)?;
+        let subject = [(plan.name.clone(), name)];
+        let envelope = Statement::new(MODEL_TYPE, subject, &predicate)?.sign(&[owner])?;
+        let statement = envelope.payload_digest();
+        self.publish(&[envelope]).await?;
+        let model = Model {
+            name: name.into(),
+            accountant: plan.accountant,
+            dataBps: plan.data_bps,
+            court: plan.court.clone(),
+            statement: statement.into(),
+            author,
+        };
+        let call =
+            Registry::registerModelCall { model: convert(&model)?, signature: Bytes::new() };
+        let registry = self.chain().contracts().registry;
+        let receipt = self.chain().send(owner, registry, &call).await?;
+        Ok((record_id(&model), model, receipt))
+    }
+
+    /// Commits to dataset, configuration and seed on chain, before the first step.
+    pub async fn commit_run(
+        &mut self,
+        trainer: &SecretKey,
+        dataset: B256,
+        manifest: &Manifest,
+        config: &MlpConfig,
+    ) -> Result<(B256, Run, Receipt), NodeError> {
+        let author = trainer.address()?;
+        let config = serde_json::to_value(config).map_err(JsonError::from)?;
+        let manifest = manifest.digest()?;
+        let predicate = RunPredicate { author, dataset, manifest, config, time: self.now() };
+        let commitment = predicate.commitment()?;
+        let subject = [("config".to_owned(), commitment), ("manifest".to_owned(), manifest)];
+        let envelope = Statement::new(RUN_TYPE, subject, &predicate)?.sign(&[trainer])?;
+        let statement = envelope.payload_digest();
+        self.publish(&[envelope]).await?;
+        let run = Run {
+            dataset,
+            commitment: commitment.into(),
+            statement: statement.into(),
+            author,
+        };
+        let call = Registry::commitRunCall { run: convert(&run)?, signature: Bytes::new() };
+        let registry = self.chain().contracts().registry;
+        let receipt = self.chain().send(trainer, registry, &call).await?;
+        Ok((record_id(&run), run, receipt))
+    }
+
+    /// Trains on exactly the items of a manifest, read by digest from the objects.
+    pub async fn train(
+        &self,
+        manifest: &Manifest,
+        config: &MlpConfig,
+        progress: &mut (dyn FnMut(Progress) + Send),
+    ) -> Result<Trained, NodeError> {
+        let mut samples = Vec::with_capacity(manifest.items.len());
+        for (line, item) in manifest.items.iter().enumerate() {
+            let bytes = self.objects.get(&item.digest).await?;
+            let text = String::from_utf8_lossy(&bytes);
+            let sample = Sample::parse(text.trim_end()).map_err(|source| NodeError::Sample {
+                path: item.digest.to_string().into(),
+                line: line + 1,
+                source,
+            })?;
+            samples.push(sample);
+        }
+        let mlp = Mlp::train(config, &samples, &mut |p| progress(p))?;
+        let files = BTreeMap::from([
+            (WEIGHTS.to_owned(), mlp.to_safetensors()?),
+            (CONFIG.to_owned(), json::canonical(config)?),
+        ]);
+        Ok(Trained { mlp, files })
+    }
+
+    /// Stores the files, signs and logs the outcome, and registers the checkpoint.
+    pub async fn register_checkpoint(
+        &mut self,
+        trainer: &SecretKey,
+        model: B256,
+        run: &Run,
+        trained: &Trained,
+        metrics: BTreeMap<String, String>,
+    ) -> Result<(B256, Checkpoint, Receipt), NodeError> {
+        let mut listing = Vec::new();
+        for (name, bytes) in &trained.files {
+            let sha256 = self.objects.put(bytes.clone()).await?;
+            listing.push(ModelFile { name: name.clone(), size: bytes.len() as u64, sha256 });
+        }
+        let author = trainer.address()?;
+        let digest = files_digest(&listing)?;
+        let predicate = CheckpointPredicate {
+            author,
+            model,
+            run: record_id(run),
+            dataset: run.dataset,
+            digest,
+            metrics,
+            time: self.now(),
+        };
+        let subjects = listing.into_iter().map(|file| (file.name, file.sha256));
+        let envelope = Statement::new(CHECKPOINT_TYPE, subjects, &predicate)?.sign(&[trainer])?;
+        let statement = envelope.payload_digest();
+        self.publish(&[envelope]).await?;
+        let checkpoint = Checkpoint {
+            model,
+            digest: digest.into(),
+            dataset: run.dataset,
+            run: record_id(run),
+            parents: vec![],
+            statement: statement.into(),
+            author,
+        };
+        let call = Registry::registerCheckpointCall {
+            checkpoint: convert(&checkpoint)?,
+            run: convert(run)?,
+            signature: Bytes::new(),
+        };
+        let registry = self.chain().contracts().registry;
+        let receipt = self.chain().send(trainer, registry, &call).await?;
+        Ok((record_id(&checkpoint), checkpoint, receipt))
+    }
+
+    /// A checkpoint's files, from the objects, by the statement that lists them.
+    pub(crate) async fn checkpoint_files(
+        &self,
+        statement: &Digest,
+    ) -> Result<BTreeMap<String, Vec<u8>>, NodeError> {
+        let (signed, _) = self.statement(statement).await?;
+        let mut files = BTreeMap::new();
+        for subject in signed.statement.subject {
+            let bytes = self.objects.get(&subject.digest.sha256).await?;
+            files.insert(subject.name, bytes.to_vec());
+        }
+        Ok(files)
+    }
+}

@@ -16,7 +16,7 @@ use probity_core::keys::SecretKey;
 use crate::{
     ChainError, Contracts,
     bindings::{IChallenges, IPayoutVault, IPayouts, IRegistry},
-    contracts::{DEPLOYMENT_PROXY, Deployable, dev_token, deployables},
+    contracts::{DEPLOYMENT_PROXY, Deployable, deployables, dev_token},
 };
 
 /// How often a pending transaction's receipt is asked for.
@@ -66,8 +66,9 @@ impl Client {
     async fn new(endpoint: String, rpc: RpcClient) -> Result<Self, ChainError> {
         rpc.set_poll_interval(POLL_INTERVAL);
         let provider = ProviderBuilder::new().connect_client(rpc.clone()).erased();
-        let chain_id = provider.get_chain_id().await.map_err(|source| {
-            ChainError::Unreachable { endpoint: endpoint.clone(), source: Box::new(source) }
+        let chain_id = provider.get_chain_id().await.map_err(|source| ChainError::Unreachable {
+            endpoint: endpoint.clone(),
+            source: Box::new(source),
         })?;
         let contracts = Contracts::deterministic();
         Ok(Self { endpoint, rpc, provider, chain_id, contracts })
@@ -140,7 +141,8 @@ impl Client {
 
     /// Fails unless all contracts are on the chain.
     pub async fn expect_contracts(&self) -> Result<(), ChainError> {
-        for address in [self.contracts.registry, self.contracts.challenges, self.contracts.payouts] {
+        for address in [self.contracts.registry, self.contracts.challenges, self.contracts.payouts]
+        {
             if !self.has_code(address).await? {
                 return Err(ChainError::NotDeployed(address));
             }
@@ -205,8 +207,7 @@ impl Client {
         request.set_input(call.abi_encode());
         let output =
             self.provider.call(request).await.map_err(|error| self.refused(None, error))?;
-        C::abi_decode_returns(&output)
-            .map_err(|_| ChainError::NotDeployed(to))
+        C::abi_decode_returns(&output).map_err(|_| ChainError::NotDeployed(to))
     }
 
     /// The native coin an account holds, in wei.
@@ -231,11 +232,14 @@ impl Client {
             return ChainError::Reverted(revert_reason(&data, &message));
         }
         match account {
-            Some(account) if lower.contains("insufficient funds") || lower.contains("out of funds") => {
+            Some(account)
+                if lower.contains("insufficient funds") || lower.contains("out of funds") =>
+            {
                 ChainError::InsufficientFunds { account, reason: message }
             }
             Some(account)
-                if lower.contains("nonce") || lower.contains("underpriced")
+                if lower.contains("nonce")
+                    || lower.contains("underpriced")
                     || lower.contains("already known") =>
             {
                 ChainError::NonceRace { account, reason: message }
@@ -254,9 +258,9 @@ fn revert_reason(data: &[u8], message: &str) -> String {
         .or_else(|_| IPayoutVault::IPayoutVaultErrors::abi_decode(data).map(|e| format!("{e:?}")));
     match known {
         // `RecordExists(RecordExists { id: 0x.. })` says the name twice.
-        Ok(text) => text.split_once('(').map_or(text.clone(), |(_, inner)| {
-            inner.strip_suffix(')').unwrap_or(inner).to_owned()
-        }),
+        Ok(text) => text
+            .split_once('(')
+            .map_or(text.clone(), |(_, inner)| inner.strip_suffix(')').unwrap_or(inner).to_owned()),
         Err(_) => message.to_owned(),
     }
 }

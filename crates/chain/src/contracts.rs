@@ -49,11 +49,9 @@ pub(crate) fn deployables() -> [Deployable; 3] {
     let registry = Deployable::new(&IRegistry::BYTECODE, &[]);
     let arguments = IChallenges::constructorCall { registry_: registry.address }.abi_encode();
     let challenges = Deployable::new(&IChallenges::BYTECODE, &arguments);
-    let arguments = IPayouts::constructorCall {
-        registry_: registry.address,
-        challenges_: challenges.address,
-    }
-    .abi_encode();
+    let arguments =
+        IPayouts::constructorCall { registry_: registry.address, challenges_: challenges.address }
+            .abi_encode();
     let payouts = Deployable::new(&IPayouts::BYTECODE, &arguments);
     [registry, challenges, payouts]
 }

@@ -6,9 +6,7 @@ use alloy::{
 };
 use alloy_primitives::{Address, B256, U256};
 use alloy_sol_types::{SolEvent, SolValue};
-use probity_core::records::{
-    Anchor, Checkpoint, Content, Dataset, Licence, Model, OptOut, Run,
-};
+use probity_core::records::{Anchor, Checkpoint, Content, Dataset, Licence, Model, OptOut, Run};
 
 use crate::{
     ChainError, Client,
@@ -46,25 +44,107 @@ pub struct Event {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[allow(missing_docs, reason = "fields are those of the Solidity events")]
 pub enum EventKind {
-    Content { id: B256, record: Content },
-    OptOut { id: B256, record: OptOut },
-    Licence { id: B256, record: Licence },
-    Dataset { id: B256, line: B256, version: u64, record: Dataset },
-    Run { id: B256, record: Run },
-    Model { id: B256, record: Model },
-    Checkpoint { id: B256, record: Checkpoint },
-    Anchor { record: Anchor },
-    Revoked { id: B256, author: Address, reason: B256 },
-    Challenged { id: B256, dataset: B256, content: B256, index: u64, challenger: Address },
-    ChallengeSettled { id: B256, status: u8 },
-    ItemRemoved { dataset: B256, content: B256, index: u64, weight: u64 },
-    TaintInherited { checkpoint: B256, parent: B256 },
-    Revenue { model: B256, token: Address, payer: Address, amount: U256, reference: B256 },
-    RootProposed { model: B256, token: Address, epoch: u64, root: B256, total: u128, statement: B256 },
-    RootDisputed { model: B256, token: Address, epoch: u64, root: B256, total: u128 },
-    RootAccepted { model: B256, token: Address, epoch: u64, root: B256, total: u128, held: u128, vault: Address },
-    RootDropped { model: B256, token: Address, epoch: u64, root: B256 },
-    Claimed { vault: Address, account: Address, amount: U256 },
+    Content {
+        id: B256,
+        record: Content,
+    },
+    OptOut {
+        id: B256,
+        record: OptOut,
+    },
+    Licence {
+        id: B256,
+        record: Licence,
+    },
+    Dataset {
+        id: B256,
+        line: B256,
+        version: u64,
+        record: Dataset,
+    },
+    Run {
+        id: B256,
+        record: Run,
+    },
+    Model {
+        id: B256,
+        record: Model,
+    },
+    Checkpoint {
+        id: B256,
+        record: Checkpoint,
+    },
+    Anchor {
+        record: Anchor,
+    },
+    Revoked {
+        id: B256,
+        author: Address,
+        reason: B256,
+    },
+    Challenged {
+        id: B256,
+        dataset: B256,
+        content: B256,
+        index: u64,
+        challenger: Address,
+    },
+    ChallengeSettled {
+        id: B256,
+        status: u8,
+    },
+    ItemRemoved {
+        dataset: B256,
+        content: B256,
+        index: u64,
+        weight: u64,
+    },
+    TaintInherited {
+        checkpoint: B256,
+        parent: B256,
+    },
+    Revenue {
+        model: B256,
+        token: Address,
+        payer: Address,
+        amount: U256,
+        reference: B256,
+    },
+    RootProposed {
+        model: B256,
+        token: Address,
+        epoch: u64,
+        root: B256,
+        total: u128,
+        statement: B256,
+    },
+    RootDisputed {
+        model: B256,
+        token: Address,
+        epoch: u64,
+        root: B256,
+        total: u128,
+    },
+    RootAccepted {
+        model: B256,
+        token: Address,
+        epoch: u64,
+        root: B256,
+        total: u128,
+        held: u128,
+        vault: Address,
+    },
+    RootDropped {
+        model: B256,
+        token: Address,
+        epoch: u64,
+        root: B256,
+    },
+    Claimed {
+        vault: Address,
+        account: Address,
+        amount: U256,
+    },
 }
 
 impl Client {
@@ -174,8 +254,12 @@ fn decode_record(topic: B256, log: &Log) -> Result<Option<EventKind>, ChainError
         }
         R::OptOutRegistered::SIGNATURE_HASH => {
             let e: R::OptOutRegistered = data(log)?;
-            let record =
-                OptOut { digest: e.digest, scope: e.scope, statement: e.statement, author: e.author };
+            let record = OptOut {
+                digest: e.digest,
+                scope: e.scope,
+                statement: e.statement,
+                author: e.author,
+            };
             EventKind::OptOut { id: e.id, record }
         }
         R::LicenceRegistered::SIGNATURE_HASH => {
@@ -231,7 +315,13 @@ fn decode_money(topic: B256, log: &Log) -> Result<Option<EventKind>, ChainError>
         C::Challenged::SIGNATURE_HASH => {
             let e: C::Challenged = data(log)?;
             let (index, challenger) = (e.item.index, e.challenger);
-            EventKind::Challenged { id: e.id, dataset: e.dataset, content: e.content, index, challenger }
+            EventKind::Challenged {
+                id: e.id,
+                dataset: e.dataset,
+                content: e.content,
+                index,
+                challenger,
+            }
         }
         C::ChallengeSettled::SIGNATURE_HASH => {
             let e: C::ChallengeSettled = data(log)?;
@@ -254,7 +344,14 @@ fn decode_money(topic: B256, log: &Log) -> Result<Option<EventKind>, ChainError>
         P::RootProposed::SIGNATURE_HASH => {
             let e: P::RootProposed = data(log)?;
             let (root, total, statement) = (e.root, e.total, e.statement);
-            EventKind::RootProposed { model: e.model, token: e.token, epoch: e.epoch, root, total, statement }
+            EventKind::RootProposed {
+                model: e.model,
+                token: e.token,
+                epoch: e.epoch,
+                root,
+                total,
+                statement,
+            }
         }
         P::RootDisputed::SIGNATURE_HASH => {
             let e: P::RootDisputed = data(log)?;
@@ -265,7 +362,13 @@ fn decode_money(topic: B256, log: &Log) -> Result<Option<EventKind>, ChainError>
             let e: P::RootAccepted = data(log)?;
             let (root, total, held, vault) = (e.root, e.total, e.held, e.vault);
             EventKind::RootAccepted {
-                model: e.model, token: e.token, epoch: e.epoch, root, total, held, vault,
+                model: e.model,
+                token: e.token,
+                epoch: e.epoch,
+                root,
+                total,
+                held,
+                vault,
             }
         }
         P::RootDropped::SIGNATURE_HASH => {

@@ -55,7 +55,12 @@ impl Client {
         }
         let mut rlp = Vec::new();
         header.encode(&mut rlp);
-        Ok(BlockHeader { number: header.number, hash, timestamp: header.timestamp, rlp: rlp.into() })
+        Ok(BlockHeader {
+            number: header.number,
+            hash,
+            timestamp: header.timestamp,
+            rlp: rlp.into(),
+        })
     }
 
     /// Proves slots at the newest block: retries while blocks come in, until the header and all

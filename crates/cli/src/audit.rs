@@ -53,7 +53,10 @@ pub(crate) fn findings(report: &Report) -> anyhow::Result<()> {
             Severity::Warning => "weak",
             Severity::Info => "note",
         };
-        output::line(format!("{severity} {}: {}: {}", finding.code, finding.subject, finding.message))?;
+        output::line(format!(
+            "{severity} {}: {}: {}",
+            finding.code, finding.subject, finding.message
+        ))?;
     }
     Ok(())
 }

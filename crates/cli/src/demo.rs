@@ -18,7 +18,8 @@ use crate::{
 };
 
 /// First account of the mnemonic that every development chain funds. Public, so worthless.
-const DEVELOPMENT_ACCOUNT: &str = "ac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80";
+const DEVELOPMENT_ACCOUNT: &str =
+    "ac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80";
 
 pub(crate) async fn run(args: Demo, json: bool) -> anyhow::Result<bool> {
     let kept = args.keep.is_some();
@@ -30,8 +31,7 @@ pub(crate) async fn run(args: Demo, json: bool) -> anyhow::Result<bool> {
     let mut show = Show::default();
     let outcome = demo::run(&dir, &options, Arc::new(SystemClock), &mut |s| show.step(s)).await;
     if !kept && dir.join("probity.toml").exists() {
-        fs::remove_dir_all(&dir)
-            .with_context(|| format!("cannot remove `{}`", dir.display()))?;
+        fs::remove_dir_all(&dir).with_context(|| format!("cannot remove `{}`", dir.display()))?;
     }
     let outcome = outcome?;
     let (correct, held_out) = outcome.accuracy;
@@ -45,7 +45,10 @@ pub(crate) async fn run(args: Demo, json: bool) -> anyhow::Result<bool> {
         }))?;
     } else if let Some(dir) = &args.keep {
         let dir = dir.display();
-        say(format!("\nThe workspace is kept. Try:\n  probity explain {} --dir {dir}", outcome.model));
+        say(format!(
+            "\nThe workspace is kept. Try:\n  probity explain {} --dir {dir}",
+            outcome.model
+        ));
         say(format!("  probity audit {dir}/evidence.tar --offline"));
         say(format!("  probity chain serve --dir {dir}"));
         output::line(outcome.model)?;
@@ -93,7 +96,9 @@ impl Show {
             Step::Title(text) => say(format!("\n{text}")),
             Step::Done(text) => say(format!("  {text}")),
             Step::Waiting(seconds) => {
-                say(format!("  waiting {seconds} s for the dispute window (development: real ones are days)"));
+                say(format!(
+                    "  waiting {seconds} s for the dispute window (development: real ones are days)"
+                ));
             }
             Step::Training(progress) => self.training(progress),
         }
@@ -102,7 +107,10 @@ impl Show {
     fn training(&mut self, progress: probity_node::demo::TrainingProgress) {
         if !output::is_lively() {
             if progress.epoch % 20 == 0 {
-                say(format!("  epoch {} of {}: loss {:.4}", progress.epoch, progress.epochs, progress.loss));
+                say(format!(
+                    "  epoch {} of {}: loss {:.4}",
+                    progress.epoch, progress.epochs, progress.loss
+                ));
             }
             return;
         }

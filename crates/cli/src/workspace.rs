@@ -146,7 +146,10 @@ pub(crate) async fn chain(command: Chain, json: bool) -> anyhow::Result<bool> {
     };
     let workspace = open(folder).await?;
     let Some(chain) = workspace.embedded() else {
-        bail!("the workspace uses the chain at `{}`, not an embedded one", workspace.config().chain);
+        bail!(
+            "the workspace uses the chain at `{}`, not an embedded one",
+            workspace.config().chain
+        );
     };
     match &command {
         Chain::Serve { listen, .. } => {
@@ -159,7 +162,9 @@ pub(crate) async fn chain(command: Chain, json: bool) -> anyhow::Result<bool> {
             }
             say(format!("serving chain {} until interrupted", chain.chain_id()));
             if json {
-                output::json(&json!({ "url": format!("http://{address}"), "chainId": chain.chain_id() }))?;
+                output::json(
+                    &json!({ "url": format!("http://{address}"), "chainId": chain.chain_id() }),
+                )?;
             } else {
                 output::line(format!("http://{address}"))?;
             }

@@ -297,7 +297,8 @@ impl Mlp {
         gradient: &[f32],
         velocity: &mut [f32],
     ) {
-        let (momentum, decay) = (millionths(config.momentum_ppm), millionths(config.weight_decay_ppm));
+        let (momentum, decay) =
+            (millionths(config.momentum_ppm), millionths(config.weight_decay_ppm));
         let scale = 1.0 / batch as f32;
         for ((weight, gradient), velocity) in self.weights.iter_mut().zip(gradient).zip(velocity) {
             *velocity = *velocity * momentum - rate * (gradient * scale + decay * *weight);

@@ -119,12 +119,10 @@ mod tests {
         ring.add(&signed(&KeyBinding::sign(&account, &key, 10, 20).unwrap())).unwrap();
         let public = key.public().unwrap();
         let address = account.address().unwrap();
-        assert_eq!([9, 10, 20, 21].map(|t| ring.resolve(&public, t)), [
-            None,
-            Some(address),
-            Some(address),
-            None
-        ]);
+        assert_eq!(
+            [9, 10, 20, 21].map(|t| ring.resolve(&public, t)),
+            [None, Some(address), Some(address), None]
+        );
         assert_eq!(ring.resolve(&account.public().unwrap(), 0), Some(address));
     }
 

@@ -94,9 +94,7 @@ impl Envelope {
         let message = pae(payload_type, &payload);
         let signatures = keys
             .iter()
-            .map(|key| {
-                Ok(Signature { key_id: key.public()?.key_id(), bytes: key.sign(&message)? })
-            })
+            .map(|key| Ok(Signature { key_id: key.public()?.key_id(), bytes: key.sign(&message)? }))
             .collect::<Result<Vec<_>, KeyError>>()?;
         check_count(signatures.len())?;
         Ok(Self { payload_type: payload_type.to_owned(), payload, signatures })
@@ -163,17 +161,13 @@ impl Envelope {
             .map(|signature| {
                 Ok(Signature {
                     key_id: signature.keyid,
-                    bytes: STANDARD
-                        .decode(signature.sig)
-                        .map_err(|_| DsseError::Base64("sig"))?,
+                    bytes: STANDARD.decode(signature.sig).map_err(|_| DsseError::Base64("sig"))?,
                 })
             })
             .collect::<Result<_, DsseError>>()?;
         Ok(Self {
             payload_type: wire.payload_type,
-            payload: STANDARD
-                .decode(wire.payload)
-                .map_err(|_| DsseError::Base64("payload"))?,
+            payload: STANDARD.decode(wire.payload).map_err(|_| DsseError::Base64("payload"))?,
             signatures,
         })
     }

@@ -191,8 +191,7 @@ impl PublicKey {
             ),
             KeyType::Ed25519 => {
                 let bytes: [u8; 32] = bytes.try_into().map_err(|_| invalid())?;
-                let key =
-                    ed25519_dalek::VerifyingKey::from_bytes(&bytes).map_err(|_| invalid())?;
+                let key = ed25519_dalek::VerifyingKey::from_bytes(&bytes).map_err(|_| invalid())?;
                 if key.is_weak() {
                     return Err(invalid());
                 }
@@ -329,7 +328,12 @@ mod tests {
     #[test]
     fn other_spellings_of_a_key_id_are_refused() {
         let id = key(KeyType::P256, 5).public().unwrap().key_id();
-        for bad in [id.to_uppercase(), id.replace("p256", "ed25519"), id.replace(':', ""), format!("{id}00")] {
+        for bad in [
+            id.to_uppercase(),
+            id.replace("p256", "ed25519"),
+            id.replace(':', ""),
+            format!("{id}00"),
+        ] {
             assert!(PublicKey::from_key_id(&bad).is_err(), "{bad}");
         }
         assert!(PublicKey::from_key_id(&format!("ed25519:{}", "00".repeat(32))).is_err());

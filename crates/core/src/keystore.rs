@@ -188,9 +188,9 @@ fn derive(kdf: &Kdf, passphrase: &str) -> Result<Zeroizing<[u8; 32]>, KeystoreEr
                 Ok(params) => {
                     scrypt::scrypt(passphrase.as_bytes(), &salt, &params, derived.as_mut_slice())
                         .map_err(|_| KeystoreError::Field {
-                            field: "kdfparams",
-                            reason: "scrypt refused them",
-                        })?;
+                        field: "kdfparams",
+                        reason: "scrypt refused them",
+                    })?;
                 }
                 Err(_) => return refuse("kdfparams", "scrypt refused them"),
             }
@@ -202,12 +202,7 @@ fn derive(kdf: &Kdf, passphrase: &str) -> Result<Zeroizing<[u8; 32]>, KeystoreEr
             if !(1..=MAX_PBKDF2_ROUNDS).contains(c) {
                 return refuse("c", "round count out of bounds");
             }
-            pbkdf2::pbkdf2_hmac::<Sha256>(
-                passphrase.as_bytes(),
-                &salt,
-                *c,
-                derived.as_mut_slice(),
-            );
+            pbkdf2::pbkdf2_hmac::<Sha256>(passphrase.as_bytes(), &salt, *c, derived.as_mut_slice());
         }
     }
     Ok(derived)

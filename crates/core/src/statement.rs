@@ -118,7 +118,10 @@ impl Statement {
     }
 
     /// Reads the predicate as the type that `predicate_type` names.
-    pub fn predicate<P: DeserializeOwned>(&self, predicate_type: &str) -> Result<P, StatementError> {
+    pub fn predicate<P: DeserializeOwned>(
+        &self,
+        predicate_type: &str,
+    ) -> Result<P, StatementError> {
         if self.predicate_type != predicate_type {
             return Err(StatementError::PredicateType {
                 expected: predicate_type.to_owned(),

@@ -81,7 +81,8 @@ fn first_difference(files: &Files, bytes: &[u8]) -> Result<String, NodeError> {
 }
 
 fn check_name(name: &str) -> Result<(), NodeError> {
-    let refuse = |reason| Err(NodeError::Archive { entry: name.chars().take(120).collect(), reason });
+    let refuse =
+        |reason| Err(NodeError::Archive { entry: name.chars().take(120).collect(), reason });
     if name.is_empty() || name.starts_with('/') || name.contains('\\') {
         return refuse("its name is not relative");
     }

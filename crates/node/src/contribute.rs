@@ -115,10 +115,8 @@ impl Workspace {
         if self.is_registered(record_id(&record)).await? {
             return Ok(None);
         }
-        let call = Registry::registerLicenceCall {
-            licence: convert(&record)?,
-            signature: Bytes::new(),
-        };
+        let call =
+            Registry::registerLicenceCall { licence: convert(&record)?, signature: Bytes::new() };
         let registry = self.chain().contracts().registry;
         Ok(Some(self.chain().send(author, registry, &call).await?))
     }
@@ -166,10 +164,8 @@ impl Workspace {
         let registry = self.chain().contracts().registry;
         let mut receipts = Vec::with_capacity(records.len());
         for record in &records {
-            let call = Registry::registerOptOutCall {
-                optOut: convert(record)?,
-                signature: Bytes::new(),
-            };
+            let call =
+                Registry::registerOptOutCall { optOut: convert(record)?, signature: Bytes::new() };
             receipts.push(self.chain().send(author, registry, &call).await?);
         }
         Ok(receipts)

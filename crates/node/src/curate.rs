@@ -105,10 +105,8 @@ impl Workspace {
             court: plan.court.clone(),
             author,
         };
-        let call = Registry::registerDatasetCall {
-            dataset: convert(&dataset)?,
-            signature: Bytes::new(),
-        };
+        let call =
+            Registry::registerDatasetCall { dataset: convert(&dataset)?, signature: Bytes::new() };
         let registry = self.chain().contracts().registry;
         let receipt = self.chain().send(curator, registry, &call).await?;
         Ok((record_id(&dataset), dataset, receipt))
@@ -147,11 +145,12 @@ impl Workspace {
         self.record(id).await
     }
 
-    /// A record by id, from the index.
+    /// A record by id, from the index as of now.
     pub(crate) async fn record<R: serde::de::DeserializeOwned>(
         &self,
         id: B256,
     ) -> Result<R, NodeError> {
+        self.sync().await?;
         let unknown = || NodeError::Unknown(id.to_string());
         let found = self.index.record(&crate::indexer::text(&id)).await?.ok_or_else(unknown)?;
         let record = found.record.body.get("record").cloned().unwrap_or_default();

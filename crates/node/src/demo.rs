@@ -110,8 +110,11 @@ fn samples(options: &Options) -> Result<Samples, NodeError> {
     let text = String::from_utf8_lossy(&bytes);
     let mut samples = Samples { rows: vec![], held_out: vec![] };
     for (index, row) in text.lines().enumerate() {
-        let sample = Sample::parse(row)
-            .map_err(|source| NodeError::Sample { path: path.clone(), line: index + 1, source })?;
+        let sample = Sample::parse(row).map_err(|source| NodeError::Sample {
+            path: path.clone(),
+            line: index + 1,
+            source,
+        })?;
         if index % HELD_OUT_EVERY == 0 {
             samples.held_out.push(sample);
         } else {
@@ -147,7 +150,9 @@ impl<'a> Story<'a> {
             Some(url) => ChainChoice::Rpc(url.clone()),
             None => {
                 let ether = U256::from(10u64).pow(U256::from(18));
-                let fund = |key: &SecretKey| Ok::<_, NodeError>((key.address()?, U256::from(1000u64) * ether));
+                let fund = |key: &SecretKey| {
+                    Ok::<_, NodeError>((key.address()?, U256::from(1000u64) * ether))
+                };
                 ChainChoice::Embedded(keys.values().map(fund).collect::<Result<_, _>>()?)
             }
         };
@@ -301,11 +306,8 @@ impl<'a> Story<'a> {
     }
 
     fn court(&self) -> Result<Court, NodeError> {
-        let mut arbiters = vec![
-            self.address("alice")?,
-            self.address("curator")?,
-            self.address("customer")?,
-        ];
+        let mut arbiters =
+            vec![self.address("alice")?, self.address("curator")?, self.address("customer")?];
         arbiters.sort_unstable();
         Ok(Court {
             arbiters,
@@ -371,10 +373,8 @@ impl<'a> Story<'a> {
             ("heldOutAccuracyPercent".to_owned(), percent),
             ("heldOutSamples".to_owned(), accuracy.1.to_string()),
         ]);
-        let (id, _, receipt) = self
-            .workspace
-            .register_checkpoint(&trainer, model, &run, &trained, metrics)
-            .await?;
+        let (id, _, receipt) =
+            self.workspace.register_checkpoint(&trainer, model, &run, &trained, metrics).await?;
         self.done(format!("checkpoint {id} of model {model} for {} gas", receipt.gas));
         Ok(accuracy)
     }

@@ -189,7 +189,8 @@ impl NodeError {
             }
             Self::Chain(ChainError::NonceRace { .. }) => "run the same again".to_owned(),
             Self::Chain(ChainError::NotDeployed(_)) => {
-                "the chain needs the deterministic deployment proxy and Probity's contracts".to_owned()
+                "the chain needs the deterministic deployment proxy and Probity's contracts"
+                    .to_owned()
             }
             Self::Object(_) | Self::Log(_) => "probity log verify checks the whole log".to_owned(),
             Self::Index(_) => "probity index rebuild makes the index anew".to_owned(),

@@ -5,8 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use alloy_primitives::{Address, B256};
 use probity_chain::{Client, Contracts, SlotQuery};
 use probity_core::{
-    Digest,
-    json,
+    Digest, json,
     keys::SecretKey,
     log::leaf_hash,
     records::{Anchor, Checkpoint, Content, Dataset, Model, OptOut, Run, record_id},
@@ -14,7 +13,8 @@ use probity_core::{
 use probity_provenance::{
     audit::{self, Context, Report},
     bundle::{
-        self, ChainReference, FORMAT, Files, Inclusions, Index, LogReference, Records, Removal, seal,
+        self, ChainReference, FORMAT, Files, Inclusions, Index, LogReference, Records, Removal,
+        seal,
     },
     dataset::{DATASET_TYPE, Exclusion, Manifest},
     ledger,
@@ -219,7 +219,9 @@ impl Workspace {
             let row = self.index.statement(digest).await?.ok_or_else(unknown)?;
             let bytes = self.objects.get(&row.envelope).await?;
             let proof = self.log().prove_inclusion(row.log_index, checkpoint.size())?;
-            debug_assert!(proof.verify(&leaf_hash(row.envelope.as_bytes()), checkpoint.root()).is_ok());
+            debug_assert!(
+                proof.verify(&leaf_hash(row.envelope.as_bytes()), checkpoint.root()).is_ok()
+            );
             inclusions.insert(*digest, proof);
             collection.files.insert(format!("statements/{digest}.json"), bytes.to_vec());
         }

@@ -181,13 +181,15 @@ impl Workspace {
         let id = text(&account);
         for money in self.index.money_of_account(&id).await? {
             if let Ok(model) = money.model.parse() {
-                let is = format!("account; {} {} of token {}", money.kind, money.amount, money.token);
+                let is =
+                    format!("account; {} {} of token {}", money.kind, money.amount, money.token);
                 return Ok((Subject { id, is }, model));
             }
         }
         for row in self.index.records_by(&id, None, u32::MAX).await? {
             let Ok(record) = row.id.parse::<B256>() else { continue };
-            let model = if row.kind == "model" { Some(record) } else { self.model_of(record).await? };
+            let model =
+                if row.kind == "model" { Some(record) } else { self.model_of(record).await? };
             if let Some(model) = model {
                 let is = format!("account; author of {} {}", row.kind, row.id);
                 return Ok((Subject { id, is }, model));

@@ -109,8 +109,12 @@ fn take_event(batch: &mut Batch, pools: &mut Pools, event: &Event) -> Result<(),
                 mark(batch, origin, record.supersedes, "superseded", *id);
             }
         }
-        EventKind::OptOut { id, record } => push(batch, origin, *id, "opt-out", record.author, record)?,
-        EventKind::Licence { id, record } => push(batch, origin, *id, "licence", record.author, record)?,
+        EventKind::OptOut { id, record } => {
+            push(batch, origin, *id, "opt-out", record.author, record)?
+        }
+        EventKind::Licence { id, record } => {
+            push(batch, origin, *id, "licence", record.author, record)?
+        }
         EventKind::Dataset { id, record, .. } => {
             push(batch, origin, *id, "dataset", record.author, record)?;
             if !record.previous.is_zero() {
@@ -122,7 +126,9 @@ fn take_event(batch: &mut Batch, pools: &mut Pools, event: &Event) -> Result<(),
             push(batch, origin, *id, "run", record.author, record)?;
             link(batch, *id, "dataset", record.dataset);
         }
-        EventKind::Model { id, record } => push(batch, origin, *id, "model", record.author, record)?,
+        EventKind::Model { id, record } => {
+            push(batch, origin, *id, "model", record.author, record)?
+        }
         EventKind::Checkpoint { id, record } => {
             push(batch, origin, *id, "checkpoint", record.author, record)?;
             link(batch, *id, "model", record.model);
@@ -184,8 +190,7 @@ fn push<R: Serialize>(
     author: Address,
     record: &R,
 ) -> Result<(), NodeError> {
-    let body: Value =
-        serde_json::to_value(record).map_err(probity_core::json::JsonError::from)?;
+    let body: Value = serde_json::to_value(record).map_err(probity_core::json::JsonError::from)?;
     batch.records.push(Record {
         id: text(&id),
         kind: kind.to_owned(),

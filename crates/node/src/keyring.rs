@@ -78,7 +78,12 @@ impl Keyring {
     }
 
     /// Copies a keystore file made elsewhere, after checking that the passphrase opens it.
-    pub fn import(&self, name: &str, file: &Path, passphrase: &str) -> Result<SecretKey, NodeError> {
+    pub fn import(
+        &self,
+        name: &str,
+        file: &Path,
+        passphrase: &str,
+    ) -> Result<SecretKey, NodeError> {
         let key = open(file, passphrase)?;
         self.store(name, &key, passphrase, Cost::Standard)?;
         Ok(key)
@@ -108,8 +113,7 @@ impl Keyring {
             let bytes = crate::workspace::read_file(&path, MAX_KEYSTORE_BYTES as u64)?;
             let file: serde_json::Value = serde_json::from_slice(&bytes).unwrap_or_default();
             let address = file.get("address").and_then(|address| address.as_str());
-            let address =
-                address.map(|address| format!("0x{}", address.trim_start_matches("0x")));
+            let address = address.map(|address| format!("0x{}", address.trim_start_matches("0x")));
             entries.push(KeyEntry { name, path, address });
         }
         entries.sort_by(|a, b| a.name.cmp(&b.name));

@@ -4,8 +4,7 @@ use alloy_primitives::{Address, B256, Bytes, U256};
 use alloy_sol_types::SolCall as _;
 use probity_chain::{PayoutVault, Payouts, Receipt, Token, convert};
 use probity_core::{
-    Digest,
-    json,
+    Digest, json,
     keys::SecretKey,
     money::Bps,
     records::{Checkpoint, Dataset, Model, record_id},
@@ -83,8 +82,7 @@ impl Workspace {
             treasury: dataset.treasury,
             treasury_share: Bps::new(dataset.treasuryBps)?,
         };
-        let before =
-            Before { received: pool.received, accounted: pool.accounted, held: pool.held };
+        let before = Before { received: pool.received, accounted: pool.accounted, held: pool.held };
         let payees = self.payees(&manifest).await?;
         let previous = self.previous_entries(model, token, pool.epoch).await?;
         Ok(compute(&Inputs {
@@ -122,7 +120,8 @@ impl Workspace {
         manifest: &Manifest,
     ) -> Result<Vec<u64>, NodeError> {
         let marks = self.index.marks(&text(&dataset)).await?;
-        let removed = |index: &u64| marks.iter().any(|mark| mark.mark == format!("removed {index}"));
+        let removed =
+            |index: &u64| marks.iter().any(|mark| mark.mark == format!("removed {index}"));
         Ok(manifest.items.iter().map(|item| item.index).filter(removed).collect())
     }
 
@@ -181,7 +180,8 @@ impl Workspace {
         let bytes = computation.to_json()?;
         let digest = self.objects.put(bytes).await?;
         let subject = [(format!("epoch-{}", computation.epoch), digest)];
-        let predicate = json!({ "author": accountant.address()?, "model": computation.terms.model });
+        let predicate =
+            json!({ "author": accountant.address()?, "model": computation.terms.model });
         let envelope = Statement::new(PAYOUT_TYPE, subject, &predicate)?.sign(&[accountant])?;
         let statement = envelope.payload_digest();
         self.publish(&[envelope]).await?;

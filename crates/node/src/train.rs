@@ -77,8 +77,7 @@ impl Workspace {
             statement: statement.into(),
             author,
         };
-        let call =
-            Registry::registerModelCall { model: convert(&model)?, signature: Bytes::new() };
+        let call = Registry::registerModelCall { model: convert(&model)?, signature: Bytes::new() };
         let registry = self.chain().contracts().registry;
         let receipt = self.chain().send(owner, registry, &call).await?;
         Ok((record_id(&model), model, receipt))
@@ -101,12 +100,8 @@ impl Workspace {
         let envelope = Statement::new(RUN_TYPE, subject, &predicate)?.sign(&[trainer])?;
         let statement = envelope.payload_digest();
         self.publish(&[envelope]).await?;
-        let run = Run {
-            dataset,
-            commitment: commitment.into(),
-            statement: statement.into(),
-            author,
-        };
+        let run =
+            Run { dataset, commitment: commitment.into(), statement: statement.into(), author };
         let call = Registry::commitRunCall { run: convert(&run)?, signature: Bytes::new() };
         let registry = self.chain().contracts().registry;
         let receipt = self.chain().send(trainer, registry, &call).await?;

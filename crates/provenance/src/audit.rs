@@ -84,7 +84,12 @@ impl Audit<'_> {
         self.claims.push(Claim { name: name.to_owned(), label, text: text.into() });
     }
 
-    fn broken(&mut self, code: &str, subject: impl std::fmt::Display, message: impl std::fmt::Display) {
+    fn broken(
+        &mut self,
+        code: &str,
+        subject: impl std::fmt::Display,
+        message: impl std::fmt::Display,
+    ) {
         self.findings.push(Finding::error(code, subject, message));
     }
 

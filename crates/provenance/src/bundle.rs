@@ -161,10 +161,8 @@ pub struct BundlePredicate {
 
 /// Adds index and signature to a bundle's files.
 pub fn seal(mut index: Index, mut files: Files, key: &SecretKey) -> Result<Files, StatementError> {
-    let reference = |bytes: &Vec<u8>| FileReference {
-        size: bytes.len() as u64,
-        sha256: Digest::of(bytes),
-    };
+    let reference =
+        |bytes: &Vec<u8>| FileReference { size: bytes.len() as u64, sha256: Digest::of(bytes) };
     index.files = files.iter().map(|(name, bytes)| (name.clone(), reference(bytes))).collect();
     let bytes = json::canonical(&index)?;
     let exporter = key.address().map_err(probity_core::dsse::DsseError::from)?;

@@ -122,7 +122,9 @@ impl Batch {
         let signed = Signed {
             statement,
             digest: envelope.payload_digest(),
-            signers: vec![key.public().map_err(|error| StatementError::Dsse(DsseError::Key(error)))?],
+            signers: vec![
+                key.public().map_err(|error| StatementError::Dsse(DsseError::Key(error)))?,
+            ],
             findings: vec![],
         };
         Ok((Self::open(&signed)?, envelope))

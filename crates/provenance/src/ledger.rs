@@ -174,7 +174,12 @@ impl Ledger {
     }
 
     /// Whether a challenge removed an item.
-    pub fn is_removed(&self, challenges: Address, dataset: B256, item: &DatasetItem) -> Option<bool> {
+    pub fn is_removed(
+        &self,
+        challenges: Address,
+        dataset: B256,
+        item: &DatasetItem,
+    ) -> Option<bool> {
         let word = self.slot(challenges, item_slot(dataset, item))?;
         Some(bits(word, 32, 8) == 1)
     }

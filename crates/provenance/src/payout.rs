@@ -28,7 +28,9 @@ mod decimal {
         serializer.collect_str(value)
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u128, D::Error> {
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<u128, D::Error> {
         let text = String::deserialize(deserializer)?;
         let value: u128 = text.parse().map_err(serde::de::Error::custom)?;
         // One spelling per amount.
@@ -257,9 +259,8 @@ fn treasury_share(terms: &Terms, fresh: u128) -> u128 {
         return 0;
     }
     // floor(F * data * treasury) in one step: two roundings would differ from the contract's share.
-    let product = U256::from(fresh)
-        * U256::from(terms.data.get())
-        * U256::from(terms.treasury_share.get());
+    let product =
+        U256::from(fresh) * U256::from(terms.data.get()) * U256::from(terms.treasury_share.get());
     (product / U256::from(100_000_000u64)).saturating_to()
 }
 
@@ -270,10 +271,8 @@ fn contributor_lines(inputs: &Inputs<'_>, amount: u128) -> Result<Vec<Line>, Pay
         if inputs.removed.contains(&item.index) {
             continue;
         }
-        let payees = inputs
-            .payees
-            .get(&item.statement)
-            .ok_or(PayoutError::PayeesUnknown(item.statement))?;
+        let payees =
+            inputs.payees.get(&item.statement).ok_or(PayoutError::PayeesUnknown(item.statement))?;
         for payee in payees {
             let weight = u128::from(item.weight) * u128::from(payee.bps.get());
             *weights.entry(payee.account).or_default() += weight;
@@ -288,12 +287,8 @@ fn contributor_lines(inputs: &Inputs<'_>, amount: u128) -> Result<Vec<Line>, Pay
         return Ok(vec![Line { account, role: Role::Owner, weight: 0, amount }]);
     }
     let parts = split(amount, &weights.values().copied().collect::<Vec<_>>())?;
-    let line = |((account, weight), amount)| Line {
-        account,
-        role: Role::Contributor,
-        weight,
-        amount,
-    };
+    let line =
+        |((account, weight), amount)| Line { account, role: Role::Contributor, weight, amount };
     Ok(weights.into_iter().zip(parts).map(line).filter(|line| line.amount > 0).collect())
 }
 
@@ -349,11 +344,7 @@ mod tests {
         };
         Manifest {
             name: "test".into(),
-            policy: Policy {
-                licences: [].into(),
-                commercial: false,
-                max_items_per_author: 0,
-            },
+            policy: Policy { licences: [].into(), commercial: false, max_items_per_author: 0 },
             deny_list: Digest::default(),
             sources: vec![],
             items: weights.iter().enumerate().map(item).collect(),

@@ -111,7 +111,8 @@ impl HeaderSummary {
     pub fn decode(rlp: &[u8]) -> Option<Self> {
         let mut rest = rlp;
         let list = alloy_rlp::Header::decode(&mut rest).ok().filter(|header| header.list)?;
-        let mut fields = rest.get(..list.payload_length).filter(|_| rest.len() == list.payload_length)?;
+        let mut fields =
+            rest.get(..list.payload_length).filter(|_| rest.len() == list.payload_length)?;
         let mut values: Vec<&[u8]> = Vec::new();
         while !fields.is_empty() && values.len() < 32 {
             values.push(alloy_rlp::Header::decode_bytes(&mut fields, false).ok()?);

@@ -146,10 +146,16 @@ fn data(audit: &Audit<'_>, facts: &Facts) -> Vec<Point> {
         );
         points.push(point(label, text));
         for (licence, count) in licences {
-            points.push(point(label_of(audit, "contents.registered"), format!("{count} items under {licence}")));
+            points.push(point(
+                label_of(audit, "contents.registered"),
+                format!("{count} items under {licence}"),
+            ));
         }
         for (reason, count) in manifest.exclusion_counts() {
-            points.push(point(label_of(audit, "dataset.policy"), format!("{count} works left out: {reason}")));
+            points.push(point(
+                label_of(audit, "dataset.policy"),
+                format!("{count} works left out: {reason}"),
+            ));
         }
         points.push(point(
             Label::Asserted,
@@ -198,7 +204,10 @@ fn policy(audit: &Audit<'_>, facts: &Facts) -> Vec<Point> {
 fn evidence(audit: &Audit<'_>) -> Vec<Point> {
     let mut points: Vec<Point> =
         audit.claims.iter().map(|claim| point(claim.label, claim.text.clone())).collect();
-    points.push(point(Label::Missing, "no zero-knowledge proof, TEE attestation or re-execution of the run"));
+    points.push(point(
+        Label::Missing,
+        "no zero-knowledge proof, TEE attestation or re-execution of the run",
+    ));
     points
 }
 
@@ -215,7 +224,10 @@ fn payments(audit: &Audit<'_>, facts: &Facts) -> Vec<Point> {
         for entry in &last.entries {
             let claimed = payout.claimed.iter().find(|(account, _)| *account == entry.account);
             let claimed = claimed.map_or(0, |(_, amount)| *amount);
-            let text = format!("`{}` was due {} and has claimed {claimed}", entry.account, entry.cumulative);
+            let text = format!(
+                "`{}` was due {} and has claimed {claimed}",
+                entry.account, entry.cumulative
+            );
             points.push(point(label_of(audit, "payout.claimed"), text));
         }
     }

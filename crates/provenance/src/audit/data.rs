@@ -26,7 +26,11 @@ use crate::{
 pub(crate) type Manifests = BTreeMap<B256, Manifest>;
 
 impl Audit<'_> {
-    pub(super) fn check_datasets(&mut self, statements: &Statements, batches: &Batches) -> Manifests {
+    pub(super) fn check_datasets(
+        &mut self,
+        statements: &Statements,
+        batches: &Batches,
+    ) -> Manifests {
         let opted_out = self.check_opt_outs(statements);
         let datasets = self.records.datasets.clone();
         let mut manifests = Manifests::new();
@@ -61,10 +65,18 @@ impl Audit<'_> {
             && manifest.items.len() as u64 == dataset.items
             && manifest.total_weight() == dataset.totalWeight;
         if !matches {
-            self.broken("dataset.root.mismatch", id, "the record's root, count or weight is another");
+            self.broken(
+                "dataset.root.mismatch",
+                id,
+                "the record's root, count or weight is another",
+            );
             return None;
         }
-        let text = format!("dataset `{}`: {} items under root {root}", manifest.name, manifest.items.len());
+        let text = format!(
+            "dataset `{}`: {} items under root {root}",
+            manifest.name,
+            manifest.items.len()
+        );
         self.claim("dataset.manifest", Label::Verified, text);
         Some(manifest)
     }
@@ -84,8 +96,7 @@ impl Audit<'_> {
             self.broken("dataset.source.missing", id, "a source statement is not in the bundle");
             return;
         };
-        let again =
-            Manifest::build(&manifest.name, &manifest.policy, &sources, deny_list, removed);
+        let again = Manifest::build(&manifest.name, &manifest.policy, &sources, deny_list, removed);
         if again.is_ok_and(|again| again == *manifest) {
             let text = format!(
                 "policy applied again to {} works gives the same {} items and {} exclusions; none is opted out",
@@ -95,7 +106,11 @@ impl Audit<'_> {
             );
             self.claim("dataset.policy", Label::Verified, text);
         } else {
-            self.broken("dataset.policy.mismatch", id, "applying its policy again gives another dataset");
+            self.broken(
+                "dataset.policy.mismatch",
+                id,
+                "applying its policy again gives another dataset",
+            );
         }
     }
 
@@ -112,7 +127,11 @@ impl Audit<'_> {
             .iter()
             .all(|item| self.ledger.is_removed(challenges, id, &item.record()) == Some(true));
         let shown_weight = gone.iter().fold(0u64, |sum, item| sum.saturating_add(item.weight));
-        if !shown || gone.len() != removed.len() || gone.len() as u64 != items || shown_weight != weight {
+        if !shown
+            || gone.len() != removed.len()
+            || gone.len() as u64 != items
+            || shown_weight != weight
+        {
             return self.broken("dataset.removals.mismatch", id, "removals and chain differ");
         }
         let text = if items == 0 {
@@ -127,7 +146,12 @@ impl Audit<'_> {
     }
 
     /// The contents a manifest says challenges removed from earlier versions, as the chain agrees.
-    fn removed_earlier(&mut self, id: B256, dataset: &Dataset, manifest: &Manifest) -> BTreeSet<B256> {
+    fn removed_earlier(
+        &mut self,
+        id: B256,
+        dataset: &Dataset,
+        manifest: &Manifest,
+    ) -> BTreeSet<B256> {
         let chain = self.sealed.index.chain.clone();
         let excluded = manifest.excluded.iter();
         let removed: BTreeSet<B256> = excluded
@@ -141,9 +165,14 @@ impl Audit<'_> {
         let first = dataset.previous.is_zero();
         for content in &removed {
             let slot = ledger::removed_from_line_slot(line, *content);
-            let proved = self.ledger.slot(chain.challenges, slot).is_some_and(|word| !word.is_zero());
+            let proved =
+                self.ledger.slot(chain.challenges, slot).is_some_and(|word| !word.is_zero());
             if first || !proved {
-                self.broken("dataset.removal.unproven", content, "the chain does not show its removal");
+                self.broken(
+                    "dataset.removal.unproven",
+                    content,
+                    "the chain does not show its removal",
+                );
             }
         }
         removed
@@ -158,14 +187,22 @@ impl Audit<'_> {
             self.check_checkpoint(checkpoint, statements);
         }
         let Some(head) = checkpoints.last() else {
-            self.broken("checkpoint.missing", self.sealed.index.model, "the bundle has no checkpoint");
+            self.broken(
+                "checkpoint.missing",
+                self.sealed.index.model,
+                "the bundle has no checkpoint",
+            );
             return;
         };
         let registry = self.sealed.index.chain.registry;
         let slot = ledger::head_slot(self.sealed.index.model);
         let proved = self.ledger.slot(registry, slot).map(B256::from);
         if proved != Some(record_id(head)) {
-            self.broken("model.head.mismatch", record_id(head), "the chain names another newest checkpoint");
+            self.broken(
+                "model.head.mismatch",
+                record_id(head),
+                "the chain names another newest checkpoint",
+            );
         }
         self.check_files(head);
     }
@@ -246,7 +283,11 @@ impl Audit<'_> {
             let text = format!("{} files with their names have the registered digest", files.len());
             self.claim("checkpoint.files", Label::Verified, text);
         } else {
-            self.broken("checkpoint.files.mismatch", record_id(head), "the files have another digest");
+            self.broken(
+                "checkpoint.files.mismatch",
+                record_id(head),
+                "the files have another digest",
+            );
         }
     }
 }

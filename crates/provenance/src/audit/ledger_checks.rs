@@ -24,13 +24,21 @@ impl Audit<'_> {
             return;
         };
         if (header.hash, header.number) != (chain.block_hash, chain.block) {
-            self.broken("chain.header.mismatch", bundle::HEADER, "another block than the index names");
+            self.broken(
+                "chain.header.mismatch",
+                bundle::HEADER,
+                "another block than the index names",
+            );
             return;
         }
         self.chain_label = match self.context.block {
             Some(known) if known == (chain.chain_id, header.number, header.hash) => Label::Verified,
             Some(_) => {
-                self.broken("chain.block.unknown", header.hash, "the chain has another block there");
+                self.broken(
+                    "chain.block.unknown",
+                    header.hash,
+                    "the chain has another block there",
+                );
                 return;
             }
             None => Label::Attested,
@@ -47,7 +55,10 @@ impl Audit<'_> {
         self.claim(
             "chain.state",
             Label::Verified,
-            format!("{slots} storage slots are in the state of block {} of chain {}", header.number, chain.chain_id),
+            format!(
+                "{slots} storage slots are in the state of block {} of chain {}",
+                header.number, chain.chain_id
+            ),
         );
         let text = match self.chain_label {
             Label::Verified => format!("block {} is the chain's, asked now", header.hash),
@@ -63,9 +74,8 @@ impl Audit<'_> {
     pub(super) fn check_record(&mut self, id: B256, kind: Kind, author: Address) -> bool {
         let registry = self.sealed.index.chain.registry;
         let stored = self.ledger.record(registry, id);
-        let good = stored.is_some_and(|stored| {
-            stored.kind == kind as u8 && stored.author == author
-        });
+        let good =
+            stored.is_some_and(|stored| stored.kind == kind as u8 && stored.author == author);
         if !good {
             let message = match stored {
                 None => "no storage proof shows this record".to_owned(),
@@ -92,9 +102,13 @@ impl Audit<'_> {
         wanted.extend(records.datasets.iter().map(|r| (record_id(r), Kind::Dataset, r.author)));
         wanted.extend(records.runs.iter().map(|r| (record_id(r), Kind::Run, r.author)));
         wanted.extend(records.models.iter().map(|r| (record_id(r), Kind::Model, r.author)));
-        wanted.extend(records.checkpoints.iter().map(|r| (record_id(r), Kind::Checkpoint, r.author)));
+        wanted
+            .extend(records.checkpoints.iter().map(|r| (record_id(r), Kind::Checkpoint, r.author)));
         let total = wanted.len();
-        let good = wanted.into_iter().filter(|(id, kind, author)| self.check_record(*id, *kind, *author)).count();
+        let good = wanted
+            .into_iter()
+            .filter(|(id, kind, author)| self.check_record(*id, *kind, *author))
+            .count();
         if good == total && total > 0 {
             let label = self.chain_label;
             self.claim("records.registered", label, format!("{total} records are on chain"));

@@ -71,7 +71,11 @@ impl Audit<'_> {
             self.records.models.iter().map(|model| model.accountant).collect();
         let signed = statements.values().any(|signed| {
             signed.statement.predicate_type == PAYOUT_TYPE
-                && signed.statement.subject.iter().any(|subject| Some(subject.digest.sha256) == digest)
+                && signed
+                    .statement
+                    .subject
+                    .iter()
+                    .any(|subject| Some(subject.digest.sha256) == digest)
                 && accountants
                     .iter()
                     .any(|a| signed.signers.contains(&probity_core::keys::PublicKey::Account(*a)))
@@ -100,17 +104,26 @@ impl Audit<'_> {
         for (position, epoch) in epochs.iter().enumerate() {
             let expected = position as u64 + 1;
             if epoch.epoch != expected {
-                self.broken("payout.epoch.missing", token, format!("epoch {expected} is not in the bundle"));
+                self.broken(
+                    "payout.epoch.missing",
+                    token,
+                    format!("epoch {expected} is not in the bundle"),
+                );
                 return None;
             }
             let known = epoch.before;
             let continues = known.accounted == before.received && known.held == before.held;
             let again = self.recompute(epoch, &previous, manifests, payees);
             if !continues || again.as_ref() != Some(epoch) {
-                self.broken("payout.computation.mismatch", token, format!("epoch {expected} recomputes to another result"));
+                self.broken(
+                    "payout.computation.mismatch",
+                    token,
+                    format!("epoch {expected} recomputes to another result"),
+                );
                 return None;
             }
-            before = Before { received: known.received, accounted: known.received, held: epoch.held };
+            before =
+                Before { received: known.received, accounted: known.received, held: epoch.held };
             previous.clone_from(&epoch.entries);
         }
         let last = epochs.last().cloned();
@@ -126,9 +139,13 @@ impl Audit<'_> {
         manifests: &Manifests,
         payees: &PayeesByStatement,
     ) -> Option<Computation> {
-        let model = self.records.models.iter().find(|model| record_id(*model) == epoch.terms.model)?;
-        let dataset =
-            self.records.datasets.iter().find(|dataset| record_id(*dataset) == epoch.terms.dataset)?;
+        let model =
+            self.records.models.iter().find(|model| record_id(*model) == epoch.terms.model)?;
+        let dataset = self
+            .records
+            .datasets
+            .iter()
+            .find(|dataset| record_id(*dataset) == epoch.terms.dataset)?;
         let terms = Terms {
             model: self.sealed.index.model,
             dataset: epoch.terms.dataset,
@@ -152,12 +169,19 @@ impl Audit<'_> {
         .ok()
     }
 
-    fn compare(&mut self, token: Address, vault: Address, pool: StoredPool, last: Option<&Computation>) {
+    fn compare(
+        &mut self,
+        token: Address,
+        vault: Address,
+        pool: StoredPool,
+        last: Option<&Computation>,
+    ) {
         let root = last.and_then(|last| last.tree().ok()).map(|tree| tree.root());
         let proved = self.ledger.slot(vault, ledger::VAULT_ROOT_SLOT).map(B256::from);
         let (total, epoch, held, accounted) = last
             .map_or((0, 0, 0, 0), |last| (last.total, last.epoch, last.held, last.before.received));
-        let agrees = (pool.funded, pool.epoch, pool.held, pool.accounted) == (total, epoch, held, accounted)
+        let agrees = (pool.funded, pool.epoch, pool.held, pool.accounted)
+            == (total, epoch, held, accounted)
             && (epoch == 0 || (root.is_some() && proved == root));
         if agrees {
             let text = format!(
@@ -175,14 +199,21 @@ impl Audit<'_> {
         for entry in entries {
             let slot = ledger::claimed_slot(entry.account);
             match self.ledger.slot(vault, slot) {
-                None => self.broken("payout.claim.unproven", entry.account, "no storage proof shows it"),
+                None => {
+                    self.broken("payout.claim.unproven", entry.account, "no storage proof shows it")
+                }
                 Some(amount) if amount > U256::from(entry.cumulative) => {
-                    self.broken("payout.claim.excess", entry.account, "more was claimed than computed");
+                    self.broken(
+                        "payout.claim.excess",
+                        entry.account,
+                        "more was claimed than computed",
+                    );
                 }
                 Some(amount) => claimed.push((entry.account, amount.saturating_to())),
             }
         }
-        let paid: u128 = claimed.iter().fold(0, |sum: u128, (_, amount)| sum.saturating_add(*amount));
+        let paid: u128 =
+            claimed.iter().fold(0, |sum: u128, (_, amount)| sum.saturating_add(*amount));
         if !entries.is_empty() {
             let count = claimed.iter().filter(|(_, amount)| *amount > 0).count();
             let text = format!("{count} of {} payees have claimed {paid}", entries.len());

@@ -45,7 +45,8 @@ impl Audit<'_> {
             let leaf = leaf_hash(Digest::of(bytes).as_bytes());
             let included = checkpoint.as_ref().zip(inclusions.get(&signed.digest)).is_some_and(
                 |(checkpoint, proof)| {
-                    proof.size == checkpoint.size() && proof.verify(&leaf, checkpoint.root()).is_ok()
+                    proof.size == checkpoint.size()
+                        && proof.verify(&leaf, checkpoint.root()).is_ok()
                 },
             );
             if !included {
@@ -87,8 +88,9 @@ impl Audit<'_> {
     /// Content batches, each with its root on chain.
     pub(super) fn check_batches(&mut self, statements: &Statements) -> Batches {
         let mut batches = Batches::new();
-        let contents =
-            statements.values().filter(|s| s.statement.predicate_type == crate::content::CONTENT_TYPE);
+        let contents = statements
+            .values()
+            .filter(|s| s.statement.predicate_type == crate::content::CONTENT_TYPE);
         for signed in contents {
             let batch = match Batch::open(signed) {
                 Ok(batch) => batch,
@@ -105,13 +107,20 @@ impl Audit<'_> {
                     && Digest::from(anchor.statement) == signed.digest
             });
             if !anchored {
-                self.broken("content.not-anchored", signed.digest, "no anchor of its author commits to it");
+                self.broken(
+                    "content.not-anchored",
+                    signed.digest,
+                    "no anchor of its author commits to it",
+                );
             }
             batches.insert(signed.digest, batch);
         }
         if !batches.is_empty() {
             let works: usize = batches.values().map(|batch| batch.contents.len()).sum();
-            let text = format!("{works} works in {} batches, signed by their authors and anchored", batches.len());
+            let text = format!(
+                "{works} works in {} batches, signed by their authors and anchored",
+                batches.len()
+            );
             self.claim("contents.registered", self.chain_label, text);
         }
         batches
@@ -120,12 +129,19 @@ impl Audit<'_> {
     /// Works whose opt-outs are signed and registered.
     pub(super) fn check_opt_outs(&mut self, statements: &Statements) -> optout::DenyList {
         let mut backed = optout::DenyList::default();
-        for signed in statements.values().filter(|s| s.statement.predicate_type == optout::OPT_OUT_TYPE) {
+        for signed in
+            statements.values().filter(|s| s.statement.predicate_type == optout::OPT_OUT_TYPE)
+        {
             match optout::open(signed) {
                 Ok(records) => {
-                    let registered = records.iter().all(|record| self.records.opt_outs.contains(record));
+                    let registered =
+                        records.iter().all(|record| self.records.opt_outs.contains(record));
                     if !registered {
-                        self.broken("opt-out.not-registered", signed.digest, "not all of its works are on chain");
+                        self.broken(
+                            "opt-out.not-registered",
+                            signed.digest,
+                            "not all of its works are on chain",
+                        );
                     }
                     backed.extend(records.iter().map(|record| Digest::from(record.digest)));
                 }

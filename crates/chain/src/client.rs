@@ -22,7 +22,7 @@ use crate::{
 /// How often a pending transaction's receipt is asked for.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 /// How long a receipt is waited for.
-const RECEIPT_TIMEOUT: Duration = Duration::from_secs(120);
+const RECEIPT_TIMEOUT: Duration = Duration::from_mins(2);
 
 /// A chain and the contracts on it. Cheap to clone.
 #[derive(Debug, Clone)]

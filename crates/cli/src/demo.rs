@@ -106,7 +106,7 @@ impl Show {
 
     fn training(&mut self, progress: probity_node::demo::TrainingProgress) {
         if !output::is_lively() {
-            if progress.epoch % 20 == 0 {
+            if progress.epoch.is_multiple_of(20) {
                 say(format!(
                     "  epoch {} of {}: loss {:.4}",
                     progress.epoch, progress.epochs, progress.loss

@@ -1,4 +1,4 @@
-//! A multilayer perceptron with one hidden layer: ReLU, softmax, cross-entropy, momentum SGD.
+//! A multilayer perceptron with one hidden layer: `ReLU`, softmax, cross-entropy, momentum SGD.
 //!
 //! Determinism: one thread, a fixed order of operations in `f32`, `exp` and `ln` from `libm` rather
 //! than the platform, randomness from SplitMix64. Rust does not contract or reorder float

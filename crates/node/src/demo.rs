@@ -146,15 +146,13 @@ impl<'a> Story<'a> {
         for name in PEOPLE {
             keys.insert(name, SecretKey::generate(KeyType::Secp256k1)?);
         }
-        let choice = match &options.rpc {
-            Some(url) => ChainChoice::Rpc(url.clone()),
-            None => {
-                let ether = U256::from(10u64).pow(U256::from(18));
-                let fund = |key: &SecretKey| {
-                    Ok::<_, NodeError>((key.address()?, U256::from(1000u64) * ether))
-                };
-                ChainChoice::Embedded(keys.values().map(fund).collect::<Result<_, _>>()?)
-            }
+        let choice = if let Some(url) = &options.rpc {
+            ChainChoice::Rpc(url.clone())
+        } else {
+            let ether = U256::from(10u64).pow(U256::from(18));
+            let fund =
+                |key: &SecretKey| Ok::<_, NodeError>((key.address()?, U256::from(1000u64) * ether));
+            ChainChoice::Embedded(keys.values().map(fund).collect::<Result<_, _>>()?)
         };
         let workspace =
             Workspace::create(dir, choice, true, PASSPHRASE, Cost::Light, clock).await?;

@@ -150,7 +150,7 @@ impl Workspace {
         let deny_lists: BTreeSet<B256> =
             collection.manifests.values().map(|manifest| manifest.deny_list.into()).collect();
         for row in self.index.records("anchor", None, u32::MAX).await? {
-            let anchor: Anchor = self.body(&row)?;
+            let anchor: Anchor = Self::body(&row)?;
             if sources.contains(&anchor.statement) {
                 collection.records.anchors.push(anchor);
             } else if deny_lists.contains(&anchor.root) {
@@ -161,7 +161,7 @@ impl Workspace {
             }
         }
         for row in self.index.records("content", None, u32::MAX).await? {
-            let content: Content = self.body(&row)?;
+            let content: Content = Self::body(&row)?;
             if sources.contains(&content.statement) {
                 collection.records.contents.push(content);
             }
@@ -171,7 +171,7 @@ impl Workspace {
 
     async fn collect_opt_outs(&self, collection: &mut Collection) -> Result<(), NodeError> {
         for row in self.index.records("opt-out", None, u32::MAX).await? {
-            let record: OptOut = self.body(&row)?;
+            let record: OptOut = Self::body(&row)?;
             collection.statements.insert(record.statement.into());
             collection.records.opt_outs.push(record);
         }
@@ -191,12 +191,9 @@ impl Workspace {
             collection.vaults.insert(token, self.chain().contracts().vault(model, token));
             for computation in self.computations(model, token).await? {
                 let bytes = computation.to_json()?;
-                let digest = Digest::of(&bytes);
-                for statement in self.index.statements_about(&digest).await? {
-                    if statement.predicate_type == PAYOUT_TYPE {
-                        collection.statements.insert(statement.digest);
-                    }
-                }
+                let about = self.index.statements_about(&Digest::of(&bytes)).await?;
+                let signed = about.iter().filter(|row| row.predicate_type == PAYOUT_TYPE);
+                collection.statements.extend(signed.map(|row| row.digest));
                 let name = format!("payouts/{}-{}.json", text(&token), computation.epoch);
                 collection.files.insert(name, bytes);
                 collection.computations.push(computation);
@@ -268,7 +265,6 @@ impl Workspace {
     }
 
     pub(crate) fn body<R: serde::de::DeserializeOwned>(
-        &self,
         row: &probity_store::index::Record,
     ) -> Result<R, NodeError> {
         let record = row.body.get("record").cloned().unwrap_or_default();

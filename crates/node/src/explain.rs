@@ -125,7 +125,7 @@ impl Workspace {
     /// A work's dataset, and the model trained on it.
     async fn model_of_work(&self, work: &Digest) -> Result<Option<(String, B256)>, NodeError> {
         for row in self.index.records("dataset", None, u32::MAX).await? {
-            let dataset: Dataset = self.body(&row)?;
+            let dataset: Dataset = Self::body(&row)?;
             let manifest = self.manifest(&dataset.manifest.into()).await?;
             let name = &manifest.name;
             let item = manifest.items.iter().find(|item| item.digest == *work);
@@ -156,17 +156,19 @@ impl Workspace {
     async fn model_of_statement(&self, digest: &Digest) -> Result<Option<B256>, NodeError> {
         let word = format!("{:?}", B256::from(*digest));
         for kind in ["model", "checkpoint", "run", "dataset"] {
-            for row in self.index.records(kind, None, u32::MAX).await? {
+            let rows = self.index.records(kind, None, u32::MAX).await?;
+            let named = rows.iter().find(|row| {
                 let statement = row.body.get("record").and_then(|record| record.get("statement"));
-                if statement.and_then(|s| s.as_str()) == Some(word.as_str())
-                    && let Ok(id) = row.id.parse::<B256>()
-                {
-                    return if kind == "model" { Ok(Some(id)) } else { self.model_of(id).await };
-                }
+                statement.and_then(|statement| statement.as_str()) == Some(word.as_str())
+            });
+            match named.and_then(|row| row.id.parse::<B256>().ok()) {
+                Some(id) if kind == "model" => return Ok(Some(id)),
+                Some(id) => return self.model_of(id).await,
+                None => {}
             }
         }
         for row in self.index.records("dataset", None, u32::MAX).await? {
-            let dataset: Dataset = self.body(&row)?;
+            let dataset: Dataset = Self::body(&row)?;
             let manifest = self.manifest(&dataset.manifest.into()).await?;
             if manifest.sources.contains(digest) {
                 return self.model_of(record_id(&dataset)).await;

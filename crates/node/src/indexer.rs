@@ -110,10 +110,10 @@ fn take_event(batch: &mut Batch, pools: &mut Pools, event: &Event) -> Result<(),
             }
         }
         EventKind::OptOut { id, record } => {
-            push(batch, origin, *id, "opt-out", record.author, record)?
+            push(batch, origin, *id, "opt-out", record.author, record)?;
         }
         EventKind::Licence { id, record } => {
-            push(batch, origin, *id, "licence", record.author, record)?
+            push(batch, origin, *id, "licence", record.author, record)?;
         }
         EventKind::Dataset { id, record, .. } => {
             push(batch, origin, *id, "dataset", record.author, record)?;
@@ -127,7 +127,7 @@ fn take_event(batch: &mut Batch, pools: &mut Pools, event: &Event) -> Result<(),
             link(batch, *id, "dataset", record.dataset);
         }
         EventKind::Model { id, record } => {
-            push(batch, origin, *id, "model", record.author, record)?
+            push(batch, origin, *id, "model", record.author, record)?;
         }
         EventKind::Checkpoint { id, record } => {
             push(batch, origin, *id, "checkpoint", record.author, record)?;

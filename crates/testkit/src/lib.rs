@@ -1,1 +1,39 @@
-//! Probity: testkit.
+//! Fixtures shared by the rooms' tests.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use probity_core::Clock;
+
+/// A clock that tells what it was told.
+#[derive(Debug, Default)]
+pub struct FakeClock(AtomicU64);
+
+impl FakeClock {
+    /// A clock at a time, in Unix seconds.
+    pub fn at(seconds: u64) -> Self {
+        Self(AtomicU64::new(seconds))
+    }
+
+    /// Lets time pass.
+    pub fn advance(&self, seconds: u64) {
+        self.0.fetch_add(seconds, Ordering::SeqCst);
+    }
+}
+
+impl Clock for FakeClock {
+    fn unix_seconds(&self) -> u64 {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_passes_when_told() {
+        let clock = FakeClock::at(5);
+        clock.advance(2);
+        assert_eq!(clock.unix_seconds(), 7);
+    }
+}

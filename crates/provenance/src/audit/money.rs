@@ -56,7 +56,7 @@ impl Audit<'_> {
             }
             let mut epochs = by_token.remove(&token).unwrap_or_default();
             epochs.sort_by_key(|epoch| epoch.epoch);
-            payouts.extend(self.check_pool(token, vault, epochs, manifests, &payees));
+            payouts.extend(self.check_pool(token, vault, &epochs, manifests, &payees));
         }
         for token in by_token.keys() {
             self.broken("payout.pool.unknown", token, "the index names no pool in this token");
@@ -90,7 +90,7 @@ impl Audit<'_> {
         &mut self,
         token: Address,
         vault: Address,
-        epochs: Vec<Computation>,
+        epochs: &[Computation],
         manifests: &Manifests,
         payees: &PayeesByStatement,
     ) -> Option<Payout> {
@@ -200,7 +200,11 @@ impl Audit<'_> {
             let slot = ledger::claimed_slot(entry.account);
             match self.ledger.slot(vault, slot) {
                 None => {
-                    self.broken("payout.claim.unproven", entry.account, "no storage proof shows it")
+                    self.broken(
+                        "payout.claim.unproven",
+                        entry.account,
+                        "no storage proof shows it",
+                    );
                 }
                 Some(amount) if amount > U256::from(entry.cumulative) => {
                     self.broken(

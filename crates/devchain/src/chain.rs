@@ -162,6 +162,7 @@ impl DevChain {
             journal,
             broken: false,
             unsaved: entries.len() as u64,
+            unsaved_gas: 0,
             unflushed: 0,
         };
         let sealer = std::thread::Builder::new()

@@ -50,9 +50,14 @@ pub(crate) struct Sealer {
     pub(crate) broken: bool,
     /// Rounds in the journal that the database on disk lacks.
     pub(crate) unsaved: u64,
+    /// Gas that executing those again would take.
+    pub(crate) unsaved_gas: u64,
     /// Rounds since the journal was flushed.
     pub(crate) unflushed: u32,
 }
+
+/// The most gas in the journal: some seconds of execution when the chain is opened after a crash.
+const MAX_UNSAVED_GAS: u64 = 500_000_000;
 
 /// After so long without work the database is flushed, so that opening it has nothing to replay.
 const IDLE: Duration = Duration::from_millis(500);
@@ -79,9 +84,10 @@ impl Sealer {
     fn gather(&mut self) -> bool {
         while self.ready.is_empty() && self.unfinished.is_empty() {
             let pending = self.broken || self.unsaved > 0;
-            let received = match pending {
-                true => self.inbox.recv_timeout(IDLE),
-                false => self.inbox.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            let received = if pending {
+                self.inbox.recv_timeout(IDLE)
+            } else {
+                self.inbox.recv().map_err(|_| RecvTimeoutError::Disconnected)
             };
             match received {
                 Ok(submissions) => self.ready.extend(submissions),
@@ -147,7 +153,7 @@ impl Sealer {
         if self.unsaved > 0 {
             self.store.write(true, |_| Ok(()))?;
             self.journal.restart()?;
-            (self.unsaved, self.unflushed) = (0, 0);
+            (self.unsaved, self.unsaved_gas, self.unflushed) = (0, 0, 0);
         }
         Ok(())
     }
@@ -177,12 +183,17 @@ impl Sealer {
     fn journal(&mut self, block: Option<&Block>) -> Result<bool, Error> {
         let flush = self.unflushed + 1 >= self.options.sync_every.get();
         let entry = Entry::new(block, self.queue.unwritten());
+        let gas = block.map_or(0, |block| block.header.gas_used);
+        if self.unsaved_gas.saturating_add(gas) > MAX_UNSAVED_GAS {
+            self.checkpoint()?;
+        }
         let mut fits = self.journal.append(&entry, flush)?;
         if !fits {
             self.checkpoint()?;
             fits = self.journal.append(&entry, flush)?;
         }
         self.unflushed = if flush { 0 } else { self.unflushed + 1 };
+        self.unsaved_gas = self.unsaved_gas.saturating_add(gas);
         Ok(fits)
     }
 

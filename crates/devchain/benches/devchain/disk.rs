@@ -16,11 +16,18 @@ pub(crate) const SMALL: usize = 4 * 1024;
 pub(crate) const LARGE: usize = 1024 * 1024;
 
 pub(crate) fn measure() -> Outcome<Disk> {
+    settle()?;
     let dir = tempfile::tempdir()?;
     let file = File::create(dir.path().join("flush"))?;
     file.write_all_at(&vec![1; 16 * LARGE], 0)?;
     file.sync_all()?;
     Ok(Disk { small: median(&file, SMALL)?, large: median(&file, LARGE)? })
+}
+
+/// Lets the disk finish with what the previous measurement left.
+pub(crate) fn settle() -> Outcome {
+    std::process::Command::new("sync").status()?;
+    Ok(())
 }
 
 fn median(file: &File, bytes: usize) -> Outcome<Duration> {

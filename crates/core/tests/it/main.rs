@@ -13,3 +13,4 @@ mod absence;
 mod log;
 mod notes;
 mod tiles;
+mod vectors;

@@ -1,0 +1,5 @@
+//! The contracts' Rust twins against the vectors that forge reads too.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on stops")]
+
+mod pools;

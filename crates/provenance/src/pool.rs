@@ -44,6 +44,8 @@ pub struct Proposal {
 pub struct Taint {
     /// The model's newest checkpoint.
     pub head: B256,
+    /// Whether it is tainted: by a removal from its dataset, or inherited from a parent.
+    pub tainted: bool,
     /// Weight removed from its dataset.
     pub removed: u64,
     /// The dataset's whole weight.
@@ -110,11 +112,13 @@ impl Pool {
     /// What the next root may distribute at most, and what is withheld then.
     pub fn distributable(&self, rules: &Rules, taint: &Taint) -> (u128, u128) {
         let fresh = self.received - self.accounted;
-        let held = if taint.removed == 0 {
-            0
-        } else {
-            let share = held_share(fresh, rules.data, rules.treasury, taint.removed, taint.total);
+        let held = if taint.tainted {
+            // The tree may hold more weight than the dataset states.
+            let removed = taint.removed.min(taint.total);
+            let share = held_share(fresh, rules.data, rules.treasury, removed, taint.total);
             self.held + share.unwrap_or(fresh)
+        } else {
+            0
         };
         (self.received - held, held)
     }
@@ -177,10 +181,13 @@ impl Pool {
         Ok(next)
     }
 
-    /// Takes a root over, unless the taint changed since it was proposed: then it is dropped.
+    /// Takes a root over, unless what it was computed on changed meanwhile: then it is dropped.
     fn accept(mut self, (_, total): (B256, u128), taint: &Taint) -> Self {
         let Some(proposal) = self.proposal.take() else { return self };
-        if proposal.taint == *taint {
+        let same = (proposal.taint.head, proposal.taint.removed) == (taint.head, taint.removed);
+        // A taint inherited meanwhile removes no weight, but keeps what is held.
+        let releases = taint.tainted && proposal.held < self.held;
+        if same && !releases {
             self.funded = total;
             self.accounted = proposal.received;
             self.held = proposal.held;

@@ -35,7 +35,8 @@ fn run(case: &Value) {
     let (data, treasury) = (bps(&case["dataBps"]), bps(&case["treasuryBps"]));
     let rules = Rules { data, treasury, response_window: WINDOW, ruling_window: WINDOW };
     let total = |value: &Value| u64::try_from(number(&value["totalWeight"])).unwrap();
-    let mut taint = Taint { head: B256::ZERO, removed: 0, total: total(&case["dataset"]) };
+    let mut taint =
+        Taint { head: B256::ZERO, tainted: false, removed: 0, total: total(&case["dataset"]) };
     let (mut pool, mut now) = (Pool::default(), 0);
     for (index, step) in case["steps"].as_array().unwrap().iter().enumerate() {
         let name = format!("{name}, step {index}");
@@ -56,10 +57,13 @@ fn run(case: &Value) {
                 now += WINDOW + 1;
                 pool = pool.apply(&rules, taint, now, Event::Settle).unwrap();
             }
-            "remove" => taint.removed += u64::try_from(number(&step["weight"])).unwrap(),
+            "remove" => {
+                taint.removed += u64::try_from(number(&step["weight"])).unwrap();
+                taint.tainted = true;
+            }
             "head" => {
                 let head = B256::with_last_byte(u8::try_from(index).unwrap());
-                taint = Taint { head, removed: 0, total: total(step) };
+                taint = Taint { head, tainted: false, removed: 0, total: total(step) };
             }
             other => panic!("unknown step {other}"),
         }

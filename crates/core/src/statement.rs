@@ -145,6 +145,13 @@ pub struct Signed {
     pub findings: Vec<Finding>,
 }
 
+impl Signed {
+    /// Whether a digest is among the subjects.
+    pub fn is_about(&self, digest: &Digest) -> bool {
+        self.statement.subject.iter().any(|subject| subject.digest.sha256 == *digest)
+    }
+}
+
 /// Decodes an envelope, checks its signatures and reads its statement.
 pub fn open(bytes: &[u8]) -> Result<Signed, StatementError> {
     let envelope = Envelope::from_json(bytes)?;

@@ -41,9 +41,8 @@ pub fn encode(files: &Files) -> Result<Vec<u8>, NodeError> {
 pub fn decode(bytes: &[u8]) -> Result<Files, NodeError> {
     let mut files = Files::new();
     let mut archive = tar::Archive::new(bytes);
-    let entries = archive.entries().map_err(NodeError::file("read", "bundle"))?;
-    for entry in entries {
-        let mut entry = entry.map_err(NodeError::file("read", "bundle"))?;
+    for entry in archive.entries().map_err(|_| broken(&files))? {
+        let mut entry = entry.map_err(|_| broken(&files))?;
         let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
         let refuse = |reason| NodeError::Archive { entry: name.clone(), reason };
         if entry.header().entry_type() != tar::EntryType::Regular {
@@ -54,7 +53,7 @@ pub fn decode(bytes: &[u8]) -> Result<Files, NodeError> {
             return Err(refuse("too many files"));
         }
         let mut content = Vec::new();
-        entry.read_to_end(&mut content).map_err(NodeError::file("read", &name))?;
+        entry.read_to_end(&mut content).map_err(|_| refuse("it is cut off"))?;
         if files.insert(name.clone(), content).is_some() {
             return Err(refuse("it is in the archive twice"));
         }
@@ -64,6 +63,15 @@ pub fn decode(bytes: &[u8]) -> Result<Files, NodeError> {
     }
     let entry = first_difference(&files, bytes)?;
     Err(NodeError::Archive { entry, reason: "its place or metadata is not that of a bundle" })
+}
+
+/// The archive has no readable entry where one should be.
+fn broken(before: &Files) -> NodeError {
+    let entry = match before.last_key_value() {
+        Some((name, _)) => format!("what follows {name}"),
+        None => "the first entry".to_owned(),
+    };
+    NodeError::Archive { entry, reason: "its header is not that of a tar archive" }
 }
 
 /// The entry in whose bytes an archive first differs from its canonical form.

@@ -13,10 +13,9 @@ use probity_core::{
 };
 use probity_provenance::{
     content::{Batch, CONTENT_TYPE},
-    dataset::{DATASET_TYPE, Manifest, PayeesByStatement, Policy},
+    dataset::{DATASET_TYPE, DatasetPredicate, Manifest, PayeesByStatement, Policy},
     optout::{self, DenyList, OPT_OUT_SUBJECT, OPT_OUT_TYPE},
 };
-use serde_json::json;
 
 use crate::{NodeError, Workspace};
 
@@ -86,12 +85,12 @@ impl Workspace {
         let author = curator.address()?;
         self.publish_deny_list(curator, manifest).await?;
         let subject = [("manifest".to_owned(), digest)];
-        let predicate = json!({
-            "author": author,
-            "name": manifest.name,
-            "denyList": manifest.deny_list,
-            "time": self.now(),
-        });
+        let predicate = DatasetPredicate {
+            author,
+            name: manifest.name.clone(),
+            deny_list: manifest.deny_list,
+            time: self.now(),
+        };
         let envelope = Statement::new(DATASET_TYPE, subject, &predicate)?.sign(&[curator])?;
         self.publish(&[envelope]).await?;
         let dataset = Dataset {

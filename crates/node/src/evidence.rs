@@ -112,7 +112,7 @@ impl Workspace {
         }
         collection.records.datasets.reverse();
         for (name, bytes) in self.checkpoint_files(&head.statement.into()).await? {
-            collection.files.insert(format!("model/{name}"), bytes);
+            collection.files.insert(format!("{}{name}", bundle::MODEL), bytes);
         }
         Ok(())
     }
@@ -124,7 +124,7 @@ impl Workspace {
             let digest = Digest::from(dataset.manifest);
             let manifest = self.manifest(&digest).await?;
             let id = record_id(dataset);
-            collection.files.insert(format!("manifests/{digest}.json"), manifest.to_json()?);
+            collection.files.insert(bundle::manifest_name(&digest), manifest.to_json()?);
             collection.statements.extend(&manifest.sources);
             for statement in self.index.statements_about(&digest).await? {
                 if statement.predicate_type == DATASET_TYPE {
@@ -155,7 +155,7 @@ impl Workspace {
                 collection.records.anchors.push(anchor);
             } else if deny_lists.contains(&anchor.root) {
                 let works = self.objects.get(&anchor.statement.into()).await?;
-                let name = format!("{}{}.json", bundle::DENY_LISTS, Digest::from(anchor.root));
+                let name = bundle::deny_list_name(&Digest::from(anchor.root));
                 collection.files.insert(name, works.to_vec());
                 collection.records.anchors.push(anchor);
             }
@@ -194,7 +194,8 @@ impl Workspace {
                 let about = self.index.statements_about(&Digest::of(&bytes)).await?;
                 let signed = about.iter().filter(|row| row.predicate_type == PAYOUT_TYPE);
                 collection.statements.extend(signed.map(|row| row.digest));
-                let name = format!("payouts/{}-{}.json", text(&token), computation.epoch);
+                let name =
+                    format!("{}{}-{}.json", bundle::PAYOUTS, text(&token), computation.epoch);
                 collection.files.insert(name, bytes);
                 collection.computations.push(computation);
             }
@@ -220,7 +221,7 @@ impl Workspace {
                 proof.verify(&leaf_hash(row.envelope.as_bytes()), checkpoint.root()).is_ok()
             );
             inclusions.insert(*digest, proof);
-            collection.files.insert(format!("statements/{digest}.json"), bytes.to_vec());
+            collection.files.insert(format!("{}{digest}.json", bundle::STATEMENTS), bytes.to_vec());
         }
         let inclusions = json::canonical(&inclusions)?;
         collection.files.insert(bundle::LOG_INCLUSION.to_owned(), inclusions);
@@ -296,6 +297,8 @@ fn challenge_slots(collection: &Collection) -> Vec<B256> {
     let mut slots: BTreeSet<B256> = BTreeSet::new();
     let line = collection.records.datasets.iter().find(|dataset| dataset.previous.is_zero());
     let line = line.map(record_id).unwrap_or_default();
+    let head = collection.records.checkpoints.last().map(record_id);
+    slots.extend(head.map(ledger::inherited_slot));
     for (id, manifest) in &collection.manifests {
         slots.insert(ledger::removed_slot(*id));
         for removal in collection.records.removals.iter().filter(|r| r.dataset == *id) {

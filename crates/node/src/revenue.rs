@@ -69,7 +69,7 @@ impl Workspace {
         token: Address,
     ) -> Result<Computation, NodeError> {
         self.sync().await?;
-        let (record, _, dataset_id, dataset) = self.head(model).await?;
+        let (record, checkpoint, dataset_id, dataset) = self.head(model).await?;
         let manifest = self.manifest(&Digest::from(dataset.manifest)).await?;
         let call = Payouts::poolOfCall { model, token };
         let pool = self.chain().call(self.chain().contracts().payouts, &call).await?;
@@ -92,6 +92,7 @@ impl Workspace {
             manifest: &manifest,
             payees: &payees,
             removed: &self.removed_items(dataset_id, &manifest).await?,
+            inherited_taint: self.has_inherited_taint(&text(&record_id(&checkpoint))).await?,
             previous: &previous,
         })?)
     }
@@ -111,6 +112,12 @@ impl Workspace {
         let id = checkpoint.dataset;
         let dataset = self.dataset(id).await?;
         Ok((record, checkpoint, id, dataset))
+    }
+
+    /// Whether a checkpoint is tainted by a parent.
+    async fn has_inherited_taint(&self, checkpoint: &str) -> Result<bool, NodeError> {
+        let marks = self.index.marks(checkpoint).await?;
+        Ok(marks.iter().any(|mark| mark.mark == "taint inherited"))
     }
 
     /// Positions of the items that challenges removed from a dataset version.

@@ -301,11 +301,8 @@ impl LogProof {
         }
         let checkpoint = Checkpoint::verify(self.checkpoint.as_bytes(), trusted)
             .map_err(|error| error.to_string())?;
-        if self.inclusion.size != checkpoint.size() {
-            return Err("the proof is for another size than the checkpoint's".to_owned());
-        }
         let leaf = probity_core::log::leaf_hash(self.envelope.as_bytes());
-        self.inclusion.verify(&leaf, checkpoint.root()).map_err(|error| error.to_string())?;
+        checkpoint.verify_inclusion(&leaf, &self.inclusion).map_err(|error| error.to_string())?;
         Ok(checkpoint)
     }
 }

@@ -7,6 +7,7 @@ mod answers;
 mod data;
 mod ledger_checks;
 mod money;
+mod relations;
 mod signed;
 
 use alloy_primitives::{Address, B256};
@@ -146,7 +147,10 @@ pub fn audit(files: &Files, context: Context<'_>) -> Report {
     let manifests = audit.check_datasets(&statements, &batches);
     audit.check_training(&statements, &manifests);
     let payouts = audit.check_payouts(&statements, &manifests, &batches);
+    audit.check_model(&statements);
     let facts = answers::Facts { statements, batches, manifests, payouts };
+    audit.check_curators(&facts);
+    audit.check_relations(&facts);
     let answers = answers::answer(&audit, &facts);
     let Audit { sealed, claims, findings, .. } = audit;
     Report { model: Some(sealed.index.model), claims, answers, findings }

@@ -44,8 +44,22 @@ pub const STATE: &str = "chain/state.json";
 pub const LOG_CHECKPOINT: &str = "log/checkpoint";
 /// Inclusion proofs by statement digest.
 pub const LOG_INCLUSION: &str = "log/inclusion.json";
-/// Folder of the opt-out lists: the opted-out digests, ascending, named by their commitment.
-pub const DENY_LISTS: &str = "deny-lists/";
+/// Folder of the signed statements, named by their digest.
+pub const STATEMENTS: &str = "statements/";
+/// Folder of the payout computations.
+pub const PAYOUTS: &str = "payouts/";
+/// Folder of the checkpoint's files.
+pub const MODEL: &str = "model/";
+
+/// Where a manifest is.
+pub fn manifest_name(digest: &Digest) -> String {
+    format!("manifests/{digest}.json")
+}
+
+/// Where an opt-out list is: the opted-out digests, ascending, by their commitment.
+pub fn deny_list_name(commitment: &Digest) -> String {
+    format!("deny-lists/{commitment}.json")
+}
 
 /// Files by name.
 pub type Files = BTreeMap<String, Vec<u8>>;

@@ -19,6 +19,20 @@ use crate::{
 /// Predicate type of the curator's statement about a manifest.
 pub const DATASET_TYPE: &str = "https://probity.dev/dataset/v1";
 
+/// What a curator says of a dataset version. The statement's subject is the manifest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct DatasetPredicate {
+    /// The curator.
+    pub author: Address,
+    /// The manifest's name.
+    pub name: String,
+    /// Commitment to the opt-out list it was checked against.
+    pub deny_list: Digest,
+    /// When it was signed, Unix seconds.
+    pub time: u64,
+}
+
 /// What a curator accepts.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

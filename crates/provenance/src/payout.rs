@@ -161,8 +161,12 @@ pub struct Computation {
     pub terms: Terms,
     /// The figures before.
     pub before: Before,
-    /// Weight removed from the dataset by challenges.
+    /// Positions of the dataset's items that challenges had removed, ascending.
+    pub removed: Vec<u64>,
+    /// Their weight.
     pub removed_weight: u64,
+    /// Whether the model's head was tainted by a parent: nothing held back is then released.
+    pub inherited_taint: bool,
     /// What is withheld after this epoch.
     #[serde(with = "decimal")]
     pub held: u128,
@@ -191,8 +195,10 @@ pub struct Inputs<'a> {
     pub manifest: &'a Manifest,
     /// Who earns from its contents.
     pub payees: &'a PayeesByStatement,
-    /// Positions of the items that challenges removed.
+    /// Positions of the items that challenges removed, ascending.
     pub removed: &'a [u64],
+    /// Whether the model's head is tainted by a parent.
+    pub inherited_taint: bool,
     /// Cumulative amounts of the epoch before.
     pub previous: &'a [Entry],
 }
@@ -212,7 +218,8 @@ pub fn compute(inputs: &Inputs<'_>) -> Result<Computation, PayoutError> {
         .checked_sub(before.accounted)
         .ok_or(invalid("more accounted than received"))?;
     let removed_weight = removed_weight(inputs);
-    let (withheld, released) = if removed_weight > 0 {
+    let is_tainted = inputs.inherited_taint || !inputs.removed.is_empty();
+    let (withheld, released) = if is_tainted {
         let total = inputs.manifest.total_weight();
         let share = held_share(fresh, terms.data, terms.treasury_share, removed_weight, total);
         (share.ok_or(MoneyError::Overflow)?, 0)
@@ -240,7 +247,9 @@ pub fn compute(inputs: &Inputs<'_>) -> Result<Computation, PayoutError> {
         epoch: inputs.epoch,
         terms: terms.clone(),
         before,
+        removed: inputs.removed.to_vec(),
         removed_weight,
+        inherited_taint: inputs.inherited_taint,
         held,
         total,
         lines,
@@ -396,7 +405,7 @@ mod tests {
                     (0..weights.len() as u64).filter(|i| mask >> (i % 16) & 1 == 1).collect();
                 let done = compute(&Inputs {
                     epoch: epoch as u64 + 1, terms: &terms, before, manifest: &manifest,
-                    payees: &payees, removed: &removed, previous: &entries,
+                    payees: &payees, removed: &removed, inherited_taint: false, previous: &entries,
                 }).unwrap();
                 prop_assert_eq!(done.total + done.held, before.received);
                 for entry in &entries {
@@ -422,6 +431,7 @@ mod tests {
             manifest: &manifest,
             payees: &payees,
             removed: &[],
+            inherited_taint: false,
             previous: &[],
         })
         .unwrap();

@@ -1,5 +1,8 @@
 //! The main job end to end, and what happens to a bundle that was tampered with.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on should stop")]
 
+mod hostile_exporter;
 mod loop_test;
+mod twins;
+mod world;

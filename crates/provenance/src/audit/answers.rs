@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use alloy_primitives::Address;
-use probity_core::{Label, records::record_id};
+use alloy_primitives::{Address, B256};
+use probity_core::{Digest, Label, records::record_id};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -99,17 +99,19 @@ fn label_of(audit: &Audit<'_>, name: &str) -> Label {
     claims.map(|claim| claim.label).min().unwrap_or(Label::Missing)
 }
 
-fn predicates<'a, P: serde::de::DeserializeOwned + 'a>(
-    facts: &'a Facts,
-    kind: &'a str,
-) -> impl Iterator<Item = P> + 'a {
-    facts.statements.values().filter_map(move |signed| signed.statement.predicate(kind).ok())
+/// The predicate of the statement that a record names.
+fn predicate<P: serde::de::DeserializeOwned>(
+    facts: &Facts,
+    kind: &str,
+    statement: B256,
+) -> Option<P> {
+    facts.statements.get(&Digest::from(statement))?.statement.predicate(kind).ok()
 }
 
 fn model(audit: &Audit<'_>, facts: &Facts) -> Vec<Point> {
     let mut points = Vec::new();
     for model in &audit.records.models {
-        let name = predicates::<ModelPredicate>(facts, MODEL_TYPE).next();
+        let name = predicate::<ModelPredicate>(facts, MODEL_TYPE, model.statement);
         let name = name.map_or("unnamed".to_owned(), |name| name.name);
         let text = format!("model `{name}` {} of `{}`", record_id(model), model.author);
         points.push(point(label_of(audit, "records.registered"), text));
@@ -117,9 +119,8 @@ fn model(audit: &Audit<'_>, facts: &Facts) -> Vec<Point> {
     if let Some(head) = audit.records.checkpoints.last() {
         let text = format!("checkpoint {}, files' digest {}", record_id(head), head.digest);
         points.push(point(label_of(audit, "checkpoint.files"), text));
-    }
-    for predicate in predicates::<CheckpointPredicate>(facts, CHECKPOINT_TYPE) {
-        for (name, value) in &predicate.metrics {
+        let said = predicate::<CheckpointPredicate>(facts, CHECKPOINT_TYPE, head.statement);
+        for (name, value) in said.iter().flat_map(|said| &said.metrics) {
             points.push(point(Label::Attested, format!("{name} = {value}, says the trainer")));
         }
     }
@@ -167,10 +168,12 @@ fn data(audit: &Audit<'_>, facts: &Facts) -> Vec<Point> {
 
 fn operator(audit: &Audit<'_>, facts: &Facts) -> Vec<Point> {
     let mut points = Vec::new();
-    for predicate in predicates::<RunPredicate>(facts, RUN_TYPE) {
-        let text = format!("trained by `{}`, committed before the start", predicate.author);
+    for run in &audit.records.runs {
+        let text = format!("trained by `{}`, committed before the start", run.author);
         points.push(point(label_of(audit, "run.committed-first"), text));
-        let text = format!("configuration {}", predicate.config);
+        let said = predicate::<RunPredicate>(facts, RUN_TYPE, run.statement);
+        let Some(said) = said else { continue };
+        let text = format!("configuration {}", said.config);
         points.push(point(label_of(audit, "run.commitment"), text));
     }
     if audit.records.checkpoints.last().is_some() {

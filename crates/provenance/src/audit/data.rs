@@ -14,6 +14,7 @@ use super::{
     signed::{Batches, Statements},
 };
 use crate::{
+    bundle,
     content::Batch,
     dataset::{Exclusion, Manifest},
     ledger,
@@ -34,19 +35,32 @@ impl Audit<'_> {
         let opted_out = self.check_opt_outs(statements);
         let datasets = self.records.datasets.clone();
         let mut manifests = Manifests::new();
+        let mut gone: BTreeSet<B256> = BTreeSet::new();
         for dataset in &datasets {
             let id = record_id(dataset);
             let Some(manifest) = self.check_manifest(id, dataset) else { continue };
             let removed = self.removed_earlier(id, dataset, &manifest);
             if let Some(deny_list) = self.check_deny_list(manifest.deny_list, &opted_out) {
                 self.check_policy(id, &manifest, batches, &deny_list, &removed);
+                let text = format!(
+                    "that the list of {} opted-out works was complete is the curator's word",
+                    deny_list.works().count()
+                );
+                self.claim("opt-outs.complete", Label::Attested, text);
             }
             for item in manifest.items.iter().filter(|item| opted_out.contains(&item.digest)) {
                 let text = format!("its author opted out after `{}` was built", manifest.name);
                 let finding = Finding::warning("dataset.opted-out-since", item.content, text);
                 self.findings.push(finding);
             }
+            for item in manifest.items.iter().filter(|item| gone.contains(&item.content)) {
+                let text = format!("a challenge removed it before `{}` was built", manifest.name);
+                self.findings.push(Finding::warning("dataset.removed-before", item.content, text));
+            }
             self.check_removals(id, &manifest);
+            let removed = self.records.removed_from(id);
+            let items = manifest.items.iter().filter(|item| removed.contains(&item.index));
+            gone.extend(items.map(|item| item.content));
             manifests.insert(id, manifest);
         }
         manifests
@@ -54,7 +68,7 @@ impl Audit<'_> {
 
     fn check_manifest(&mut self, id: B256, dataset: &Dataset) -> Option<Manifest> {
         let digest = Digest::from(dataset.manifest);
-        let name = format!("manifests/{digest}.json");
+        let name = bundle::manifest_name(&digest);
         if self.file(&name).map(Digest::of) != Some(digest) {
             self.broken("dataset.manifest.mismatch", &name, "not the manifest the record names");
             return None;
@@ -160,7 +174,11 @@ impl Audit<'_> {
             .collect();
         let line = match self.ledger.slot(chain.registry, ledger::line_slot(id)) {
             Some(line) if !line.is_zero() => B256::from(line),
-            _ => id,
+            Some(_) => id,
+            None => {
+                self.broken("dataset.line.unproven", id, "no storage proof shows its line");
+                return removed;
+            }
         };
         let first = dataset.previous.is_zero();
         for content in &removed {
@@ -204,7 +222,21 @@ impl Audit<'_> {
                 "the chain names another newest checkpoint",
             );
         }
+        self.check_inherited_taint(head);
         self.check_files(head);
+    }
+
+    fn check_inherited_taint(&mut self, head: &Checkpoint) {
+        let id = record_id(head);
+        let slot = ledger::inherited_slot(id);
+        match self.ledger.slot(self.sealed.index.chain.challenges, slot) {
+            None => self.broken("checkpoint.taint.unproven", id, "it may have a tainted parent"),
+            Some(word) if !word.is_zero() => {
+                let text = "a checkpoint it was made from is tainted";
+                self.findings.push(Finding::warning("checkpoint.tainted", id, text));
+            }
+            Some(_) => {}
+        }
     }
 
     fn check_run(&mut self, run: &Run, statements: &Statements, manifests: &Manifests) {
@@ -272,7 +304,8 @@ impl Audit<'_> {
             .files
             .iter()
             .filter_map(|(name, bytes)| {
-                let (name, size) = (name.strip_prefix("model/")?.to_owned(), bytes.len() as u64);
+                let (name, size) =
+                    (name.strip_prefix(bundle::MODEL)?.to_owned(), bytes.len() as u64);
                 Some(ModelFile { name, size, sha256: Digest::of(bytes) })
             })
             .collect();

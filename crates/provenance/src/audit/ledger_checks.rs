@@ -1,7 +1,7 @@
 //! Block header, storage proofs, and the records that they show.
 
 use alloy_primitives::{Address, B256};
-use probity_core::{Label, records::record_id};
+use probity_core::{Finding, Label, records::record_id};
 
 use super::Audit;
 use crate::{
@@ -55,16 +55,15 @@ impl Audit<'_> {
         self.claim(
             "chain.state",
             Label::Verified,
-            format!(
-                "{slots} storage slots are in the state of block {} of chain {}",
-                header.number, chain.chain_id
-            ),
+            format!("{slots} storage slots are in the state of block {}", header.hash),
         );
         let text = match self.chain_label {
-            Label::Verified => format!("block {} is the chain's, asked now", header.hash),
+            Label::Verified => {
+                format!("block {} is chain {}'s, asked now", header.number, chain.chain_id)
+            }
             _ => format!(
-                "block {} is the chain's, says the exporter `{}`; check it with --rpc",
-                header.hash, self.sealed.exporter
+                "it is block {} of chain {}, says the exporter `{}`; check it with --rpc",
+                header.number, chain.chain_id, self.sealed.exporter
             ),
         };
         self.claim("chain.block", self.chain_label, text);
@@ -86,9 +85,13 @@ impl Audit<'_> {
             };
             self.broken("record.not-on-chain", id, message);
         }
-        if self.ledger.record(registry, revocation_id(id)).is_some_and(|revoked| revoked.kind > 0) {
-            let text = format!("{kind:?} {id} was revoked by its author");
-            self.findings.push(probity_core::Finding::warning("record.revoked", id, text));
+        match self.ledger.record(registry, revocation_id(id)) {
+            None => self.broken("record.revocation.unproven", id, "it may have been revoked"),
+            Some(revocation) if revocation.kind > 0 => {
+                let text = format!("{kind:?} {id} was revoked by its author");
+                self.findings.push(Finding::warning("record.revoked", id, text));
+            }
+            Some(_) => {}
         }
         good
     }

@@ -11,6 +11,7 @@ use super::{
     signed::{Batches, Statements},
 };
 use crate::{
+    bundle,
     dataset::PayeesByStatement,
     ledger::{self, StoredPool},
     payout::{Before, Computation, Entry, Inputs, PAYOUT_TYPE, Terms, compute},
@@ -42,7 +43,7 @@ impl Audit<'_> {
             .collect();
         let mut by_token: BTreeMap<Address, Vec<Computation>> = BTreeMap::new();
         let names: Vec<String> = self.sealed.files.keys().cloned().collect();
-        for name in names.iter().filter(|name| name.starts_with("payouts/")) {
+        for name in names.iter().filter(|name| name.starts_with(bundle::PAYOUTS)) {
             let Some(computation) = self.json_file::<Computation>(name) else { continue };
             self.check_signed(name, &computation, statements);
             by_token.entry(computation.terms.token).or_default().push(computation);
@@ -58,6 +59,10 @@ impl Audit<'_> {
             epochs.sort_by_key(|epoch| epoch.epoch);
             payouts.extend(self.check_pool(token, vault, &epochs, manifests, &payees));
         }
+        if !payouts.is_empty() {
+            let text = "that the model earned in no other token is the exporter's word";
+            self.claim("payout.tokens", Label::Attested, text);
+        }
         for token in by_token.keys() {
             self.broken("payout.pool.unknown", token, "the index names no pool in this token");
         }
@@ -71,11 +76,7 @@ impl Audit<'_> {
             self.records.models.iter().map(|model| model.accountant).collect();
         let signed = statements.values().any(|signed| {
             signed.statement.predicate_type == PAYOUT_TYPE
-                && signed
-                    .statement
-                    .subject
-                    .iter()
-                    .any(|subject| Some(subject.digest.sha256) == digest)
+                && digest.is_some_and(|digest| signed.is_about(&digest))
                 && accountants
                     .iter()
                     .any(|a| signed.signers.contains(&probity_core::keys::PublicKey::Account(*a)))
@@ -156,14 +157,18 @@ impl Audit<'_> {
             treasury_share: Bps::new(dataset.treasuryBps).ok()?,
         };
         let removed = self.records.removed_from(epoch.terms.dataset);
+        if !epoch.removed.iter().all(|index| removed.contains(index)) {
+            return None;
+        }
         compute(&Inputs {
             epoch: epoch.epoch,
             terms: &terms,
             before: epoch.before,
             manifest: manifests.get(&epoch.terms.dataset)?,
             payees,
-            // An epoch before the removal had nothing to withhold.
-            removed: if epoch.removed_weight > 0 { &removed } else { &[] },
+            // What was removed and tainted by then; what that withheld must be the chain's figure.
+            removed: &epoch.removed,
+            inherited_taint: epoch.inherited_taint,
             previous,
         })
         .ok()

@@ -26,7 +26,7 @@ impl Audit<'_> {
         let inclusions: Inclusions = self.json_file(bundle::LOG_INCLUSION).unwrap_or_default();
         let checkpoint = self.check_log();
         let files = self.sealed.files;
-        for (name, bytes) in files.iter().filter(|(name, _)| name.starts_with("statements/")) {
+        for (name, bytes) in files.iter().filter(|(name, _)| name.starts_with(bundle::STATEMENTS)) {
             let signed = match statement::open(bytes) {
                 Ok(signed) => signed,
                 Err(error) => {
@@ -34,7 +34,7 @@ impl Audit<'_> {
                     continue;
                 }
             };
-            if *name != format!("statements/{}.json", signed.digest) {
+            if *name != format!("{}{}.json", bundle::STATEMENTS, signed.digest) {
                 self.broken("statement.name.mismatch", name, "it holds another statement");
                 continue;
             }
@@ -44,10 +44,7 @@ impl Audit<'_> {
             }
             let leaf = leaf_hash(Digest::of(bytes).as_bytes());
             let included = checkpoint.as_ref().zip(inclusions.get(&signed.digest)).is_some_and(
-                |(checkpoint, proof)| {
-                    proof.size == checkpoint.size()
-                        && proof.verify(&leaf, checkpoint.root()).is_ok()
-                },
+                |(checkpoint, proof)| checkpoint.verify_inclusion(&leaf, proof).is_ok(),
             );
             if !included {
                 self.broken("log.inclusion.invalid", name, "it is not shown to be in the log");
@@ -157,7 +154,7 @@ impl Audit<'_> {
         commitment: Digest,
         backed: &optout::DenyList,
     ) -> Option<optout::DenyList> {
-        let name = format!("{}{commitment}.json", bundle::DENY_LISTS);
+        let name = bundle::deny_list_name(&commitment);
         let listed: Vec<Digest> = self.json_file(&name)?;
         let mut list = optout::DenyList::default();
         list.extend(listed.iter().copied());

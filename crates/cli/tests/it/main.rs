@@ -1,0 +1,8 @@
+//! The program as people use it, and other people's programs beside it.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on stops")]
+
+mod input;
+mod peers;
+mod story;
+mod tool;

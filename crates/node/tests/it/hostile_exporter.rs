@@ -1,0 +1,206 @@
+//! An exporter who changes the evidence and signs the changed bundle anew. The seal then holds, so
+//! every check behind it must.
+
+use std::{path::Path, sync::Arc};
+
+use probity_core::{
+    Digest, Severity, SystemClock, json as canonical_json,
+    keys::{KeyType, SecretKey},
+    statement::{self, Statement},
+};
+use probity_node::{Workspace, archive, audit_bundle, demo};
+use probity_provenance::{
+    bundle::{Files, INDEX, Inclusions, Index, SIGNATURE, seal},
+    training::CHECKPOINT_TYPE,
+};
+use proptest::{
+    prelude::*,
+    strategy::ValueTree as _,
+    test_runner::{RngAlgorithm, TestRng, TestRunner},
+};
+use serde_json::{Value, json};
+
+/// Changes tried of each file.
+const CHANGES: usize = 6;
+
+async fn evidence(dir: &Path) -> Files {
+    let options = demo::Options::default();
+    demo::run(dir, &options, Arc::new(SystemClock), &mut |_| {}).await.unwrap();
+    archive::read(&dir.join("evidence.tar")).unwrap()
+}
+
+struct Attacker(SecretKey);
+
+impl Attacker {
+    /// Signs changed files (and index) as if they were the evidence.
+    fn reseal(&self, mut files: Files) -> Option<Files> {
+        let index: Index = serde_json::from_slice(&files.remove(INDEX)?).ok()?;
+        files.remove(SIGNATURE);
+        seal(index, files, &self.0).ok()
+    }
+
+    /// Error codes of the audit of files that the attacker signed.
+    async fn audited(&self, files: Files) -> Vec<String> {
+        let Some(files) = self.reseal(files) else { return vec!["unsealed".to_owned()] };
+        let report = audit_bundle(&files, None).await.unwrap();
+        let errors = report.findings.iter().filter(|finding| finding.severity == Severity::Error);
+        errors.map(|finding| finding.code.clone()).collect()
+    }
+}
+
+/// Every number and string in a JSON value, by its path.
+fn leaves(value: &Value, path: &str, into: &mut Vec<String>) {
+    match value {
+        Value::Object(fields) => {
+            for (name, field) in fields {
+                let name = name.replace('~', "~0").replace('/', "~1");
+                leaves(field, &format!("{path}/{name}"), into);
+            }
+        }
+        Value::Array(items) => {
+            for (index, item) in items.iter().enumerate() {
+                leaves(item, &format!("{path}/{index}"), into);
+            }
+        }
+        _ => into.push(path.to_owned()),
+    }
+}
+
+/// Another value of the same type and form.
+fn changed(value: &Value, at: usize) -> Value {
+    match value {
+        Value::String(text) if text.is_empty() => "x".into(),
+        Value::String(text) => {
+            let at = text.char_indices().nth(at % text.chars().count()).unwrap();
+            let other = if at.1 == '1' { "2" } else { "1" };
+            let mut text = text.clone();
+            text.replace_range(at.0..at.0 + at.1.len_utf8(), other);
+            text.into()
+        }
+        Value::Number(number) => (number.as_u64().unwrap_or(0) ^ 1).into(),
+        Value::Bool(flag) => (!flag).into(),
+        _ => 1.into(),
+    }
+}
+
+/// What an exporter may say without anybody offline being able to tell, and what the audit labels as
+/// the exporter's word: when it exported, and of which chain the block is. The list of files is
+/// made anew by the sealing.
+fn is_free(file: &str, path: &str) -> bool {
+    let said = ["/time", "/chain/chainId"];
+    file == INDEX && (said.contains(&path) || path.starts_with("/files"))
+}
+
+type Draw<'a> = &'a mut dyn FnMut(usize) -> usize;
+
+/// Copies of the files, each with one change to one of them and what was changed.
+fn changes_of(name: &str, files: &Files, draw: Draw<'_>) -> Vec<(String, Files)> {
+    let bytes = &files[name];
+    let parsed = serde_json::from_slice::<Value>(bytes).ok();
+    let mut paths = Vec::new();
+    leaves(parsed.as_ref().unwrap_or(&Value::Null), "", &mut paths);
+    paths.retain(|path| !is_free(name, path));
+    let change = |_| {
+        let mut all = files.clone();
+        let content = all.get_mut(name).unwrap();
+        let place = if let Some(value) = &parsed {
+            let path = &paths[draw(paths.len())];
+            let mut bad = value.clone();
+            let leaf = bad.pointer_mut(path).unwrap();
+            *leaf = changed(leaf, draw(64));
+            *content = serde_json::to_vec(&bad).unwrap();
+            path.clone()
+        } else {
+            let at = draw(bytes.len());
+            content[at] ^= 1 << draw(8);
+            format!(" at {at}")
+        };
+        (format!("{name}{place}"), all)
+    };
+    let mut changes: Vec<_> = (0..CHANGES).map(change).collect();
+    if name != INDEX {
+        let mut all = files.clone();
+        all.remove(name);
+        changes.push((format!("{name} removed"), all));
+    }
+    changes
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_changed_and_signed_anew_passes() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = evidence(&folder.path().join("kept")).await;
+    let attacker = Attacker(SecretKey::generate(KeyType::Secp256k1).unwrap());
+    assert_eq!(attacker.audited(files.clone()).await, Vec::<String>::new());
+    let rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
+    let mut runner = TestRunner::new_with_rng(proptest::test_runner::Config::default(), rng);
+    let mut draw = |most: usize| (0..most).new_tree(&mut runner).unwrap().current();
+    let mut added = files.clone();
+    added.insert("unheard-of".to_owned(), vec![1]);
+    let mut changes = vec![("a file added".to_owned(), added)];
+    for name in files.keys().filter(|name| *name != SIGNATURE) {
+        changes.extend(changes_of(name, &files, &mut draw));
+    }
+    let mut slipped = Vec::new();
+    for (change, files) in changes {
+        if attacker.audited(files).await.is_empty() {
+            slipped.push(change);
+        }
+    }
+    assert!(slipped.is_empty(), "these changes passed:\n{}", slipped.join("\n"));
+}
+
+/// A true statement of somebody else, in the same log, must not get into the answers.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_strangers_statement_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().join("kept");
+    let files = evidence(&dir).await;
+    let mut workspace = Workspace::open(&dir, Arc::new(SystemClock)).await.unwrap();
+    let stranger = SecretKey::generate(KeyType::Secp256k1).unwrap();
+    let mut predicate: Value = json!({});
+    for bytes in files.iter().filter(|(name, _)| name.starts_with("statements/")).map(|f| f.1) {
+        let signed = statement::open(bytes).unwrap();
+        if signed.statement.predicate_type == CHECKPOINT_TYPE {
+            predicate = signed.statement.predicate;
+        }
+    }
+    predicate["metrics"] = json!({"heldOutAccuracy": "100.00"});
+    let subject = [("model".to_owned(), Digest::of(b"better"))];
+    let envelope =
+        Statement::new(CHECKPOINT_TYPE, subject, &predicate).unwrap().sign(&[&stranger]).unwrap();
+    let published = workspace.publish(std::slice::from_ref(&envelope)).await.unwrap();
+    let log_key = workspace.keyring().unlock("log", demo::PASSPHRASE).unwrap();
+    let payer = workspace.keyring().unlock("trainer", demo::PASSPHRASE).unwrap();
+    workspace.anchor_log(&log_key, &payer).await.unwrap();
+    workspace.sync().await.unwrap();
+    let proof = workspace.prove_logged(&published[0].digest).await.unwrap();
+    let mut files = files;
+    let name = format!("statements/{}.json", published[0].digest);
+    files.insert(name, envelope.to_json().unwrap());
+    files.insert("log/checkpoint".to_owned(), proof.checkpoint.into_bytes());
+    let mut inclusions: Inclusions = serde_json::from_slice(&files["log/inclusion.json"]).unwrap();
+    for (digest, inclusion) in &mut inclusions {
+        *inclusion = workspace.prove_logged(digest).await.unwrap().inclusion;
+    }
+    inclusions.insert(published[0].digest, proof.inclusion);
+    files.insert("log/inclusion.json".to_owned(), canonical_json::canonical(&inclusions).unwrap());
+    let attacker = Attacker(stranger);
+    assert_eq!(attacker.audited(files).await, ["bundle.unrelated"]);
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_are_an_archive_or_are_refused(
+        bytes in prop::collection::vec(any::<u8>(), 0..3_000),
+        magic: bool,
+    ) {
+        let mut bytes = bytes;
+        if magic && bytes.len() > 265 {
+            bytes[257..265].copy_from_slice(b"ustar\x0000");
+        }
+        if let Ok(files) = archive::decode(&bytes) {
+            prop_assert_eq!(archive::encode(&files).unwrap(), bytes);
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! Everything in the bundle belongs to its model. What does not is refused: an exporter must not
+//! slip in somebody's true statement about something else.
+
+use std::collections::BTreeSet;
+
+use alloy_primitives::B256;
+use probity_core::{Digest, Label, keys::PublicKey, records::record_id};
+
+use super::{Audit, answers::Facts, signed::Statements};
+use crate::{
+    bundle,
+    dataset::{DATASET_TYPE, DatasetPredicate},
+    optout::OPT_OUT_TYPE,
+    payout::PAYOUT_TYPE,
+    training::{MODEL_TYPE, ModelPredicate},
+};
+
+impl Audit<'_> {
+    /// The model's record is there, and its owner's statement says what the record names.
+    pub(super) fn check_model(&mut self, statements: &Statements) {
+        let id = self.sealed.index.model;
+        let models = self.records.models.clone();
+        let [model] = models.as_slice() else {
+            return self.broken("model.record.mismatch", id, "expected one model record");
+        };
+        if record_id(model) != id {
+            return self.broken("model.record.mismatch", id, "the record is another model's");
+        }
+        let Some(signed) = statements.get(&Digest::from(model.statement)) else {
+            return self.broken("model.statement.missing", id, "its statement is not there");
+        };
+        let predicate = signed.statement.predicate::<ModelPredicate>(MODEL_TYPE);
+        let good = predicate.is_ok_and(|predicate| {
+            predicate.author == model.author
+                && probity_core::json::canonical_digest(&predicate).ok()
+                    == Some(Digest::from(model.name))
+        });
+        if good && signed.signers.contains(&PublicKey::Account(model.author)) {
+            let text = format!("model {id} is described and owned by `{}`", model.author);
+            self.claim("model.statement", Label::Verified, text);
+        } else {
+            self.broken("model.statement.mismatch", id, "record and statement differ");
+        }
+    }
+
+    /// Each dataset version has its curator's signature over manifest and deny list.
+    pub(super) fn check_curators(&mut self, facts: &Facts) {
+        let datasets = self.records.datasets.clone();
+        for dataset in &datasets {
+            let Some(manifest) = facts.manifests.get(&record_id(dataset)) else { continue };
+            let signed = facts.statements.values().any(|signed| {
+                let predicate = signed.statement.predicate::<DatasetPredicate>(DATASET_TYPE);
+                predicate.is_ok_and(|predicate| {
+                    predicate.author == dataset.author
+                        && predicate.name == manifest.name
+                        && predicate.deny_list == manifest.deny_list
+                }) && signed.is_about(&dataset.manifest.into())
+                    && signed.signers.contains(&PublicKey::Account(dataset.author))
+            });
+            if signed {
+                let text = format!("dataset `{}` is signed by its curator", manifest.name);
+                self.claim("dataset.statement", Label::Verified, text);
+            } else {
+                let message = "its curator's statement is not there";
+                self.broken("dataset.statement.missing", record_id(dataset), message);
+            }
+        }
+    }
+
+    /// Nothing in the bundle is about something else.
+    pub(super) fn check_relations(&mut self, facts: &Facts) {
+        let mut strangers = self.unrelated_records(facts);
+        strangers.extend(self.unrelated_statements(facts));
+        for (what, id) in strangers {
+            self.broken("bundle.unrelated", id, format!("this {what} is not the model's"));
+        }
+        let known = self.known_files(facts);
+        let files: Vec<&String> = self.sealed.files.keys().collect();
+        for name in files.into_iter().filter(|name| !known.contains(*name)) {
+            self.broken("bundle.file.unused", name, "no claim of the bundle needs it");
+        }
+    }
+
+    fn unrelated_records(&self, facts: &Facts) -> Vec<(&'static str, B256)> {
+        let records = &self.records;
+        let model = self.sealed.index.model;
+        let mut datasets: BTreeSet<B256> =
+            records.checkpoints.iter().map(|checkpoint| checkpoint.dataset).collect();
+        // Versions come oldest first: a version's successor is seen before it.
+        for dataset in records.datasets.iter().rev() {
+            if datasets.contains(&record_id(dataset)) {
+                datasets.insert(dataset.previous);
+            }
+        }
+        let runs: BTreeSet<B256> = records.checkpoints.iter().map(|c| c.run).collect();
+        let sources = sources(facts);
+        let deny_lists: BTreeSet<B256> =
+            facts.manifests.values().map(|manifest| manifest.deny_list.into()).collect();
+        let is_source = |statement: B256| sources.contains(&Digest::from(statement));
+        let mut found = Vec::new();
+        for record in records.checkpoints.iter().filter(|record| record.model != model) {
+            found.push(("checkpoint", record_id(record)));
+        }
+        for id in records.datasets.iter().map(record_id).filter(|id| !datasets.contains(id)) {
+            found.push(("dataset", id));
+        }
+        for id in records.runs.iter().map(record_id).filter(|id| !runs.contains(id)) {
+            found.push(("run", id));
+        }
+        for record in &records.anchors {
+            if !is_source(record.statement) && !deny_lists.contains(&record.root) {
+                found.push(("anchor", record_id(record)));
+            }
+        }
+        for record in records.contents.iter().filter(|record| !is_source(record.statement)) {
+            found.push(("content", record_id(record)));
+        }
+        for removal in records.removals.iter().filter(|r| !datasets.contains(&r.dataset)) {
+            found.push(("removal", removal.dataset));
+        }
+        found
+    }
+
+    fn unrelated_statements(&self, facts: &Facts) -> Vec<(&'static str, B256)> {
+        let records = &self.records;
+        let mut named: BTreeSet<Digest> = sources(facts);
+        named.extend(records.models.iter().map(|record| Digest::from(record.statement)));
+        named.extend(records.runs.iter().map(|record| Digest::from(record.statement)));
+        named.extend(records.checkpoints.iter().map(|record| Digest::from(record.statement)));
+        let manifests: BTreeSet<Digest> =
+            records.datasets.iter().map(|record| Digest::from(record.manifest)).collect();
+        let payouts: BTreeSet<Digest> = (self.sealed.files.iter())
+            .filter(|(name, _)| name.starts_with(bundle::PAYOUTS))
+            .map(|(_, bytes)| Digest::of(bytes))
+            .collect();
+        let is_named = |digest: &Digest| named.contains(digest);
+        let related = facts.statements.iter().filter(|(digest, signed)| {
+            let about = |set: &BTreeSet<Digest>| set.iter().any(|digest| signed.is_about(digest));
+            match signed.statement.predicate_type.as_str() {
+                OPT_OUT_TYPE => true,
+                DATASET_TYPE => about(&manifests),
+                PAYOUT_TYPE => about(&payouts),
+                _ => is_named(digest),
+            }
+        });
+        let related: BTreeSet<&Digest> = related.map(|(digest, _)| digest).collect();
+        let strangers = facts.statements.keys().filter(|digest| !related.contains(digest));
+        strangers.map(|digest| ("statement", B256::from(*digest))).collect()
+    }
+
+    fn known_files(&self, facts: &Facts) -> BTreeSet<String> {
+        let fixed = [
+            bundle::INDEX,
+            bundle::SIGNATURE,
+            bundle::RECORDS,
+            bundle::HEADER,
+            bundle::STATE,
+            bundle::LOG_CHECKPOINT,
+            bundle::LOG_INCLUSION,
+        ];
+        let mut known: BTreeSet<String> = fixed.map(str::to_owned).into();
+        for dataset in &self.records.datasets {
+            known.insert(bundle::manifest_name(&dataset.manifest.into()));
+        }
+        for manifest in facts.manifests.values() {
+            known.insert(bundle::deny_list_name(&manifest.deny_list));
+        }
+        // Each file in these folders is checked by itself.
+        let whole = [bundle::STATEMENTS, bundle::PAYOUTS, bundle::MODEL];
+        let checked =
+            self.sealed.files.keys().filter(|name| whole.iter().any(|part| name.starts_with(part)));
+        known.extend(checked.cloned());
+        known
+    }
+}
+
+fn sources(facts: &Facts) -> BTreeSet<Digest> {
+    facts.manifests.values().flat_map(|manifest| manifest.sources.iter().copied()).collect()
+}

@@ -29,6 +29,15 @@ pub struct SlotQuery {
     pub slots: Vec<B256>,
 }
 
+/// Anvil proves that an empty trie holds nothing by its empty root node, others by no node: no node
+/// is the form kept.
+fn without_empty_root(proof: Vec<Bytes>) -> Vec<Bytes> {
+    if proof.iter().all(|node| node.as_ref() == [alloy_rlp::EMPTY_STRING_CODE]) {
+        return Vec::new();
+    }
+    proof
+}
+
 impl Client {
     /// The newest block's header; its hash is recomputed here.
     pub async fn newest_header(&self) -> Result<BlockHeader, ChainError> {
@@ -69,6 +78,7 @@ impl Client {
         &self,
         queries: &[SlotQuery],
     ) -> Result<(BlockHeader, Vec<AccountProof>), ChainError> {
+        let mut last = String::new();
         for _ in 0..8 {
             let header = self.newest_header().await?;
             let summary = probity_provenance::state_proof::HeaderSummary::decode(&header.rlp)
@@ -77,13 +87,12 @@ impl Client {
             for query in queries {
                 proofs.push(self.prove_account(query).await?);
             }
-            if proofs.iter().all(|proof| proof.verify(summary.state_root).is_ok()) {
-                return Ok((header, proofs));
+            match proofs.iter().try_for_each(|proof| proof.verify(summary.state_root)) {
+                Ok(()) => return Ok((header, proofs)),
+                Err(error) => last = format!("at block {}, {error}", header.number),
             }
         }
-        Err(ChainError::Inconsistent(
-            "proofs do not lead to the newest block's state root".to_owned(),
-        ))
+        Err(ChainError::Inconsistent(last))
     }
 
     async fn prove_account(&self, query: &SlotQuery) -> Result<AccountProof, ChainError> {
@@ -95,7 +104,7 @@ impl Client {
         let slot = |slot: alloy::rpc::types::EIP1186StorageProof| SlotProof {
             key: slot.key.as_b256(),
             value: slot.value,
-            proof: slot.proof,
+            proof: without_empty_root(slot.proof),
         };
         Ok(AccountProof {
             address: response.address,

@@ -155,6 +155,27 @@ impl Client {
         Ok(!code.map_err(|error| self.refused(None, error))?.is_empty())
     }
 
+    /// Whether a call would succeed now and its sender can pay for it. Changes nothing.
+    pub async fn rehearse<C: SolCall>(
+        &self,
+        from: Address,
+        to: Address,
+        call: &C,
+    ) -> Result<(), ChainError> {
+        let mut request = TransactionRequest::default().with_from(from).with_to(to);
+        request.set_input(call.abi_encode());
+        let refused = |error| self.refused(Some(from), error);
+        let gas = self.provider.estimate_gas(request).await.map_err(refused)?;
+        let fees = self.provider.estimate_eip1559_fees().await.map_err(refused)?;
+        let needed = U256::from(gas) * U256::from(fees.max_fee_per_gas);
+        let balance = self.balance(from).await?;
+        if balance >= needed {
+            return Ok(());
+        }
+        let reason = format!("it has {balance} wei, the call may take {needed} wei");
+        Err(ChainError::InsufficientFunds { account: from, reason })
+    }
+
     /// Sends a contract call and waits for its receipt.
     pub async fn send<C: SolCall>(
         &self,

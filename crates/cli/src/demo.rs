@@ -1,9 +1,9 @@
 //! `probity demo`.
 
-use std::{fs, sync::Arc, time::Duration};
+use std::{fs, sync::Arc};
 
 use anyhow::{Context as _, bail};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use probity_core::{
     SystemClock,
     keys::{KeyType, SecretKey},
@@ -68,8 +68,7 @@ fn funder(args: &Demo) -> anyhow::Result<Option<SecretKey>> {
             .with_context(|| format!("keystore `{}`", file.display()))?;
         return Ok(Some(key));
     }
-    let host = url.split("://").nth(1).unwrap_or_default();
-    if !["127.0.0.1", "localhost", "[::1]"].iter().any(|local| host.starts_with(local)) {
+    if !is_local(url) {
         bail!("`{url}` is not on this machine: name a funded key with --funder");
     }
     let mut bytes = [0; 32];
@@ -77,6 +76,16 @@ fn funder(args: &Demo) -> anyhow::Result<Option<SecretKey>> {
         *byte = u8::from_str_radix(std::str::from_utf8(digits)?, 16)?;
     }
     Ok(Some(SecretKey::from_bytes(KeyType::Secp256k1, bytes.into())?))
+}
+
+/// Whether a URL's host is this machine, written plainly.
+fn is_local(url: &str) -> bool {
+    let rest = url.split_once("://").map_or("", |(_, rest)| rest);
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let port = |rest: &str| rest.is_empty() || rest.starts_with(':');
+    ["127.0.0.1", "localhost", "[::1]"]
+        .iter()
+        .any(|host| authority.strip_prefix(host).is_some_and(port) && !authority.contains('@'))
 }
 
 /// Shows the steps on stderr, with a bar for training on a terminal.
@@ -115,13 +124,34 @@ impl Show {
             return;
         }
         let bar = self.bar.get_or_insert_with(|| {
-            let bar = ProgressBar::new(progress.epochs.into());
-            let style = ProgressStyle::with_template("  training {bar:40} {pos}/{len} {msg}");
-            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-            bar.enable_steady_tick(Duration::from_millis(200));
+            let bar = output::bar("training");
+            bar.set_length(progress.epochs.into());
             bar
         });
         bar.set_position(progress.epoch.into());
         bar.set_message(format!("loss {:.4}", progress.loss));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_plain_local_hosts_are_local() {
+        for url in
+            ["http://127.0.0.1:8545", "http://localhost/x", "https://[::1]:1", "http://localhost"]
+        {
+            assert!(is_local(url), "{url}");
+        }
+        for url in [
+            "http://127.0.0.1.example.org",
+            "http://localhost.example.org:80",
+            "http://localhost:x@example.org",
+            "http://example.org/localhost",
+            "localhost",
+        ] {
+            assert!(!is_local(url), "{url}");
+        }
     }
 }

@@ -5,9 +5,11 @@ use std::{
     io::{self, IsTerminal as _, Write as _},
     path::Path,
     process::ExitCode,
+    time::Duration,
 };
 
 use anyhow::Context as _;
+use indicatif::{ProgressBar, ProgressStyle};
 use probity_core::Label;
 use serde::Serialize;
 
@@ -50,6 +52,18 @@ pub(crate) fn failure(error: &anyhow::Error) -> ExitCode {
 /// Whether stderr is a terminal that wants colour and motion.
 pub(crate) fn is_lively() -> bool {
     io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none()
+}
+
+/// A progress bar, on a terminal only.
+pub(crate) fn bar(what: &'static str) -> ProgressBar {
+    if !is_lively() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::new(0).with_message(what);
+    let style = ProgressStyle::with_template("  {msg} {bar:40} {pos}/{len} {eta}");
+    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
 }
 
 /// A label, coloured where colour is wanted.

@@ -12,7 +12,7 @@ const FILE_NAME: &str = "chain.lock";
 /// killed process never leaves a stale lock behind; the text inside only names the holder.
 #[derive(Debug)]
 pub(crate) struct Lock {
-    _file: File,
+    file: File,
 }
 
 impl Lock {
@@ -35,7 +35,15 @@ impl Lock {
         // A full disk must not keep a chain from being opened and read, so a name that cannot be
         // written is left out.
         drop(write_holder(&mut file));
-        Ok(Self { _file: file })
+        Ok(Self { file })
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // A child process being started at this instant holds a copy of the file for a moment;
+        // closing ours alone would not release it.
+        drop(self.file.unlock());
     }
 }
 

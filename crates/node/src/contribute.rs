@@ -57,10 +57,6 @@ impl Workspace {
         let named = works.iter().map(|work| (work.name.clone(), Digest::of(&work.bytes))).collect();
         let (batch, envelope) = Batch::sign(&predicate, named, author)?;
         self.refuse_duplicates(&batch).await?;
-        for work in works {
-            self.objects.put(work.bytes.clone()).await?;
-        }
-        self.publish(&[envelope]).await?;
         let anchor = Anchor {
             subject: CONTENT_SUBJECT,
             root: batch.root(),
@@ -68,24 +64,42 @@ impl Workspace {
             statement: batch.statement.into(),
             author: predicate.author,
         };
-        let receipt = self.anchor(author, &anchor).await?;
+        for work in works {
+            self.objects.put(work.bytes.clone()).await?;
+        }
+        let registry = self.chain().contracts().registry;
+        let receipt =
+            self.publish_and_send(author, envelope, registry, &anchor_call(&anchor)).await?;
         Ok(Contribution { batch, anchor: record_id(&anchor), receipt })
     }
 
     async fn refuse_duplicates(&self, batch: &Batch) -> Result<(), NodeError> {
-        self.sync().await?;
+        let anchored = self.anchored().await?;
         let mine = probity_core::keys::PublicKey::Account(batch.predicate.author).key_id();
         for (_, work) in &batch.works {
             let before = self.index.statements_about(work).await?;
-            let registered = before.into_iter().find(|statement| {
-                statement.predicate_type == probity_provenance::content::CONTENT_TYPE
-                    && statement.author == mine
-            });
+            let registered = before
+                .into_iter()
+                .find(|statement| statement.author == mine && anchored.contains(&statement.digest));
             if let Some(statement) = registered {
                 return Err(NodeError::Duplicate { work: *work, statement: statement.digest });
             }
         }
         Ok(())
+    }
+
+    /// Statements whose contents an anchor registers, in the order of the chain. Others are what a
+    /// crash or a refused transaction left in the log; they count for nothing.
+    pub(crate) async fn anchored(&self) -> Result<Vec<Digest>, NodeError> {
+        self.sync().await?;
+        let mut statements = Vec::new();
+        for row in self.index.records("anchor", None, u32::MAX).await? {
+            let anchor: Anchor = Self::body(&row)?;
+            if anchor.subject == CONTENT_SUBJECT {
+                statements.push(anchor.statement.into());
+            }
+        }
+        Ok(statements)
     }
 
     /// Stores a Merkle root on chain.
@@ -94,12 +108,7 @@ impl Workspace {
         author: &SecretKey,
         anchor: &Anchor,
     ) -> Result<Receipt, NodeError> {
-        let call = Registry::anchorCall {
-            subject: anchor.subject,
-            root: anchor.root,
-            size: anchor.size,
-            statement: anchor.statement,
-        };
+        let call = anchor_call(anchor);
         Ok(self.chain().send(author, self.chain().contracts().registry, &call).await?)
     }
 
@@ -160,13 +169,18 @@ impl Workspace {
         let envelope = statement.sign(&[author])?;
         let json = envelope.to_json().map_err(probity_core::statement::StatementError::from)?;
         let records = optout::open(&probity_core::statement::open(&json)?)?;
-        self.publish(&[envelope]).await?;
         let registry = self.chain().contracts().registry;
-        let mut receipts = Vec::with_capacity(records.len());
+        let mut calls = Vec::with_capacity(records.len());
         for record in &records {
-            let call =
-                Registry::registerOptOutCall { optOut: convert(record)?, signature: Bytes::new() };
-            receipts.push(self.chain().send(author, registry, &call).await?);
+            let opt_out = convert(record)?;
+            calls.push(Registry::registerOptOutCall { optOut: opt_out, signature: Bytes::new() });
+        }
+        let mut receipts = Vec::with_capacity(calls.len());
+        if let Some((first, rest)) = calls.split_first() {
+            receipts.push(self.publish_and_send(author, envelope, registry, first).await?);
+            for call in rest {
+                receipts.push(self.chain().send(author, registry, call).await?);
+            }
         }
         Ok(receipts)
     }
@@ -175,5 +189,14 @@ impl Workspace {
         let call = Registry::recordOfCall { id };
         let record = self.chain().call(self.chain().contracts().registry, &call).await?;
         Ok(record.kind != 0)
+    }
+}
+
+fn anchor_call(anchor: &Anchor) -> Registry::anchorCall {
+    Registry::anchorCall {
+        subject: anchor.subject,
+        root: anchor.root,
+        size: anchor.size,
+        statement: anchor.statement,
     }
 }

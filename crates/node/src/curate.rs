@@ -8,13 +8,13 @@ use probity_core::{
     Digest,
     json::{self, JsonError},
     keys::SecretKey,
-    records::{Anchor, Court, Dataset, record_id},
+    records::{Anchor, Court, Dataset, OptOut, record_id},
     statement::Statement,
 };
 use probity_provenance::{
-    content::{Batch, CONTENT_TYPE},
+    content::Batch,
     dataset::{DATASET_TYPE, DatasetPredicate, Manifest, PayeesByStatement, Policy},
-    optout::{self, DenyList, OPT_OUT_SUBJECT, OPT_OUT_TYPE},
+    optout::{DenyList, OPT_OUT_SUBJECT},
 };
 
 use crate::{NodeError, Workspace};
@@ -39,21 +39,21 @@ pub struct DatasetPlan {
 impl Workspace {
     /// Applies a policy to everything registered. Changes nothing.
     pub async fn plan_dataset(&self, name: &str, policy: &Policy) -> Result<Manifest, NodeError> {
-        self.sync().await?;
         let mut batches = Vec::new();
-        for signed in self.statements_of(CONTENT_TYPE).await? {
+        for statement in self.anchored().await? {
+            let (signed, _) = self.statement(&statement).await?;
             batches.push(Batch::open(&signed)?);
         }
         let deny_list = self.deny_list().await?;
         Ok(Manifest::build(name, policy, &batches, &deny_list, &self.removed().await?)?)
     }
 
-    /// The opted-out works of all signed and registered opt-outs.
+    /// The opted-out works of all registered opt-outs.
     pub async fn deny_list(&self) -> Result<DenyList, NodeError> {
         let mut list = DenyList::default();
-        for signed in self.statements_of(OPT_OUT_TYPE).await? {
-            let records = optout::open(&signed)?;
-            list.extend(records.iter().map(|record| Digest::from(record.digest)));
+        for row in self.index.records("opt-out", None, u32::MAX).await? {
+            let record: OptOut = Self::body(&row)?;
+            list.extend([Digest::from(record.digest)]);
         }
         Ok(list)
     }
@@ -92,7 +92,6 @@ impl Workspace {
             time: self.now(),
         };
         let envelope = Statement::new(DATASET_TYPE, subject, &predicate)?.sign(&[curator])?;
-        self.publish(&[envelope]).await?;
         let dataset = Dataset {
             root: manifest.tree()?.root(),
             items: manifest.items.len() as u64,
@@ -107,7 +106,7 @@ impl Workspace {
         let call =
             Registry::registerDatasetCall { dataset: convert(&dataset)?, signature: Bytes::new() };
         let registry = self.chain().contracts().registry;
-        let receipt = self.chain().send(curator, registry, &call).await?;
+        let receipt = self.publish_and_send(curator, envelope, registry, &call).await?;
         Ok((record_id(&dataset), dataset, receipt))
     }
 

@@ -187,6 +187,17 @@ impl NodeError {
             Self::Chain(ChainError::InsufficientFunds { account, .. }) => {
                 format!("send native coin to {account}, then run the same again")
             }
+            Self::Chain(ChainError::ChainId { .. }) => {
+                "set `chain` in probity.toml to an endpoint of the chain the workspace was made on"
+                    .to_owned()
+            }
+            Self::DevChain(probity_devchain::Error::Locked { .. }) => {
+                "end that process first; while it serves the chain, clients reach it over JSON-RPC"
+                    .to_owned()
+            }
+            Self::Duplicate { statement, .. } => {
+                format!("probity explain {statement} shows the earlier registration")
+            }
             Self::Chain(ChainError::NonceRace { .. }) => "run the same again".to_owned(),
             Self::Chain(ChainError::NotDeployed(_)) => {
                 "the chain needs the deterministic deployment proxy and Probity's contracts"

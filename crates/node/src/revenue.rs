@@ -191,7 +191,6 @@ impl Workspace {
             json!({ "author": accountant.address()?, "model": computation.terms.model });
         let envelope = Statement::new(PAYOUT_TYPE, subject, &predicate)?.sign(&[accountant])?;
         let statement = envelope.payload_digest();
-        self.publish(&[envelope]).await?;
         let (model, _, _, dataset) = self.head(computation.terms.model).await?;
         let payouts = self.chain().contracts().payouts;
         let bond = U256::from(model.court.bond);
@@ -204,7 +203,7 @@ impl Workspace {
             total: computation.total,
             statement: statement.into(),
         };
-        Ok(self.chain().send(accountant, payouts, &call).await?)
+        self.publish_and_send(accountant, envelope, payouts, &call).await
     }
 
     /// Accepts an undisputed root after its window. Anybody may.

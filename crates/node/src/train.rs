@@ -68,7 +68,6 @@ impl Workspace {
         let subject = [(plan.name.clone(), name)];
         let envelope = Statement::new(MODEL_TYPE, subject, &predicate)?.sign(&[owner])?;
         let statement = envelope.payload_digest();
-        self.publish(&[envelope]).await?;
         let model = Model {
             name: name.into(),
             accountant: plan.accountant,
@@ -79,7 +78,7 @@ impl Workspace {
         };
         let call = Registry::registerModelCall { model: convert(&model)?, signature: Bytes::new() };
         let registry = self.chain().contracts().registry;
-        let receipt = self.chain().send(owner, registry, &call).await?;
+        let receipt = self.publish_and_send(owner, envelope, registry, &call).await?;
         Ok((record_id(&model), model, receipt))
     }
 
@@ -99,12 +98,11 @@ impl Workspace {
         let subject = [("config".to_owned(), commitment), ("manifest".to_owned(), manifest)];
         let envelope = Statement::new(RUN_TYPE, subject, &predicate)?.sign(&[trainer])?;
         let statement = envelope.payload_digest();
-        self.publish(&[envelope]).await?;
         let run =
             Run { dataset, commitment: commitment.into(), statement: statement.into(), author };
         let call = Registry::commitRunCall { run: convert(&run)?, signature: Bytes::new() };
         let registry = self.chain().contracts().registry;
-        let receipt = self.chain().send(trainer, registry, &call).await?;
+        let receipt = self.publish_and_send(trainer, envelope, registry, &call).await?;
         Ok((record_id(&run), run, receipt))
     }
 
@@ -162,7 +160,6 @@ impl Workspace {
         let subjects = listing.into_iter().map(|file| (file.name, file.sha256));
         let envelope = Statement::new(CHECKPOINT_TYPE, subjects, &predicate)?.sign(&[trainer])?;
         let statement = envelope.payload_digest();
-        self.publish(&[envelope]).await?;
         let checkpoint = Checkpoint {
             model,
             digest: digest.into(),
@@ -178,7 +175,7 @@ impl Workspace {
             signature: Bytes::new(),
         };
         let registry = self.chain().contracts().registry;
-        let receipt = self.chain().send(trainer, registry, &call).await?;
+        let receipt = self.publish_and_send(trainer, envelope, registry, &call).await?;
         Ok((record_id(&checkpoint), checkpoint, receipt))
     }
 

@@ -7,7 +7,8 @@ use std::{
 };
 
 use alloy_primitives::{Address, B256, U256, keccak256};
-use probity_chain::{Client, Registry};
+use alloy_sol_types::SolCall;
+use probity_chain::{Client, Receipt, Registry};
 use probity_core::{
     Clock, Digest,
     dsse::Envelope,
@@ -139,6 +140,21 @@ impl Workspace {
 
     /// Opens a workspace and connects to its chain.
     pub async fn open(dir: &Path, clock: Arc<dyn Clock>) -> Result<Self, NodeError> {
+        Self::open_indexed(dir, clock, false).await
+    }
+
+    /// Opens a workspace whose index may be damaged, and makes the index anew from chain and log.
+    pub async fn open_rebuilt(dir: &Path, clock: Arc<dyn Clock>) -> Result<Self, NodeError> {
+        let workspace = Self::open_indexed(dir, clock, true).await?;
+        workspace.rebuild_index().await?;
+        Ok(workspace)
+    }
+
+    async fn open_indexed(
+        dir: &Path,
+        clock: Arc<dyn Clock>,
+        discard_index: bool,
+    ) -> Result<Self, NodeError> {
         let config = read_config(dir)?;
         let (client, embedded) = if config.chain == "embedded" {
             let chain = DevChain::open(&dir.join("chain"), clock.clone())?;
@@ -147,6 +163,9 @@ impl Workspace {
             (Client::http(&config.chain).await?, None)
         };
         client.expect_chain_id(config.chain_id)?;
+        if discard_index && !config.index.contains("://") {
+            discard(&dir.join(&config.index))?;
+        }
         Self::assemble(dir, config, client, embedded, clock).await
     }
 
@@ -229,6 +248,21 @@ impl Workspace {
         let range = self.log.append(&raw)?;
         let digests = envelopes.iter().map(Envelope::payload_digest);
         Ok(digests.zip(range).map(|(digest, index)| Published { digest, index }).collect())
+    }
+
+    /// Publishes a statement and sends the call that registers it. Nothing is published where the
+    /// chain would refuse the call or its sender cannot pay; a statement whose call fails later, or
+    /// that a crash leaves behind, counts for nothing.
+    pub(crate) async fn publish_and_send<C: SolCall>(
+        &mut self,
+        key: &SecretKey,
+        envelope: Envelope,
+        to: Address,
+        call: &C,
+    ) -> Result<Receipt, NodeError> {
+        self.chain.rehearse(key.address()?, to, call).await?;
+        self.publish(&[envelope]).await?;
+        Ok(self.chain.send(key, to, call).await?)
     }
 
     /// Signs the log's checkpoint and announces it on chain.
@@ -334,6 +368,21 @@ fn read_config(dir: &Path) -> Result<Config, NodeError> {
     } else {
         Err(malformed(format!("field `format`: expected 1, got `{}`", config.format)))
     }
+}
+
+/// Removes an SQLite database with its side files.
+fn discard(file: &Path) -> Result<(), NodeError> {
+    for suffix in ["", "-wal", "-shm", "-journal"] {
+        let mut path = file.as_os_str().to_owned();
+        path.push(suffix);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(NodeError::file("remove", path)(error));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 fn write_config(dir: &Path, config: &Config) -> Result<(), NodeError> {

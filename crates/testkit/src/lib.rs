@@ -1,8 +1,12 @@
 //! Fixtures shared by the rooms' tests.
 
+mod small_disk;
+
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use probity_core::Clock;
+
+pub use small_disk::SmallDisk;
 
 /// A clock that tells what it was told.
 #[derive(Debug, Default)]

@@ -32,10 +32,10 @@ fn the_guides_commands_work_on_a_kept_workspace() {
     }
     bundles(&dir, model);
     log(&dir);
-    let dump = |_| probity(&["index", "dump", "--dir", at]).out;
-    let before = dump(());
+    let dump = || probity(&["index", "dump", "--dir", at]).out;
+    let before = dump();
     assert_eq!(probity(&["index", "rebuild", "--dir", at]).code, 0);
-    assert_eq!(dump(()), before);
+    assert_eq!(dump(), before);
     assert_eq!(probity(&["chain", "verify", "--dir", at]).code, 0);
 }
 

@@ -98,3 +98,21 @@ fn everything_imported_is_permissively_licensed_and_from_the_registry() {
     }
     assert!(refused.is_empty(), "not among the licences of deny.toml:\n{}", refused.join("\n"));
 }
+
+/// `docs/properties.md` names tests as `file::function`.
+#[test]
+fn every_promised_property_has_its_test() {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+    let page = std::fs::read_to_string(format!("{root}/docs/properties.md")).unwrap();
+    let named: Vec<(&str, &str)> =
+        page.split('`').filter_map(|span| span.split_once("::")).collect();
+    assert!(named.len() > 50, "the page names only {} tests", named.len());
+    for (file, test) in named {
+        let source = std::fs::read_to_string(format!("{root}/{file}")).unwrap_or_default();
+        let declared = [format!("fn {test}("), format!("function {test}(")];
+        assert!(
+            declared.iter().any(|declared| source.contains(declared)),
+            "there is no test {test} in {file}"
+        );
+    }
+}

@@ -2,7 +2,9 @@
 //! deterministic by seed: the same samples and configuration give the same bytes on every machine.
 
 mod mlp;
+mod outliers;
 mod samples;
 
 pub use mlp::{BUILDER, Mlp, MlpConfig, Progress, TrainError, WeightsError};
+pub use outliers::{Outlier, outliers};
 pub use samples::{SAMPLE_MEDIA_TYPE, Sample, SampleError};

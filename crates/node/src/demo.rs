@@ -1,7 +1,10 @@
 //! The main job on real data: creators register handwritten digits, a curator builds a dataset, a
-//! trainer trains a model on it, revenue comes in and is paid out, and everything is audited.
+//! trainer trains a model on it; fake labels are challenged and removed, which taints the model until
+//! it is trained anew; revenue comes in and is paid out, and everything is audited.
 //!
 //! Development only: the keys' passphrase is public and the token is worthless.
+
+mod challenges;
 
 use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
@@ -33,14 +36,27 @@ const DIGITS: &[u8] = include_bytes!("../../../examples/digits/digits.csv");
 const HELD_OUT_EVERY: usize = 5;
 /// Seconds of the demo's dispute windows. Real ones are days.
 const WINDOW: u32 = 2;
-/// 250,000.000000 worthless dollars of usage revenue.
-const REVENUE: u128 = 250_000_000_000;
+/// Worthless dollars of usage revenue: while the model is tainted, and afterwards.
+const REVENUE: [u128; 2] = [100_000_000_000, 150_000_000_000];
+/// Works that mallory registers with another label than the digit's.
+const FAKES: usize = 12;
 /// 100.000000.
 const BOND: u64 = 100_000_000;
 
 /// The people of the story, by key name.
-const PEOPLE: [&str; 8] =
-    ["alice", "bob", "carol", "dave", "curator", "trainer", "accountant", "customer"];
+const PEOPLE: [&str; 11] = [
+    "alice",
+    "bob",
+    "carol",
+    "dave",
+    "mallory",
+    "curator",
+    "trainer",
+    "accountant",
+    "customer",
+    "auditor",
+    "judge",
+];
 
 /// What happens, for whoever shows it.
 #[derive(Debug, Clone)]
@@ -62,8 +78,21 @@ pub struct Outcome {
     pub model: B256,
     /// Correctly classified held-out samples, and how many there are.
     pub accuracy: (usize, usize),
+    /// What became of the fake labels.
+    pub labels: Labels,
     /// The audit of the exported bundle.
     pub report: Report,
+}
+
+/// What became of the fake labels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Labels {
+    /// Fake labels in the first dataset.
+    pub fake: usize,
+    /// Of them, removed.
+    pub caught: usize,
+    /// True labels that were challenged; the court kept them.
+    pub wrongly_challenged: usize,
 }
 
 /// How the demo runs.
@@ -88,11 +117,16 @@ pub async fn run(
     let mut story = Story::begin(dir, options, clock, show).await?;
     story.fund(options).await?;
     story.contribute(&samples).await?;
-    story.curate().await?;
+    story.curate("digits-v1").await?;
+    story.register_model().await?;
+    story.train(&samples).await?;
+    let labels = story.challenge_labels(&samples).await?;
+    story.earn(REVENUE[0]).await?;
+    story.curate("digits-v2").await?;
     let accuracy = story.train(&samples).await?;
-    story.earn().await?;
+    story.earn(REVENUE[1]).await?;
     let report = story.audit().await?;
-    Ok(Outcome { model: story.model, accuracy, report })
+    Ok(Outcome { model: story.model, accuracy, labels, report })
 }
 
 struct Samples {
@@ -209,8 +243,8 @@ impl<'a> Story<'a> {
         let chain = self.workspace.chain();
         let (id, registry) = (chain.chain_id(), chain.contracts().registry);
         self.done(format!("chain {id}; contracts deployed for {gas} gas, registry at {registry}"));
-        self.mint("customer", REVENUE).await?;
-        self.mint("accountant", u128::from(BOND)).await?;
+        self.mint("customer", REVENUE.iter().sum()).await?;
+        self.mint("accountant", 2 * u128::from(BOND)).await?;
         let token = self.token;
         self.done(format!("worthless development token at {token}"));
         Ok(())
@@ -224,12 +258,12 @@ impl<'a> Story<'a> {
         Ok(())
     }
 
-    /// Four creators share the rows out; dave also hands in forty rows of alice's again, and bob
-    /// opts twenty of his own out.
+    /// Five creators share the rows out; dave also hands in forty rows of alice's again, bob opts
+    /// twenty of his own out, and mallory gives the wrong label to some of hers.
     async fn contribute(&mut self, samples: &Samples) -> Result<(), NodeError> {
         self.title("Creators sign and register handwritten digits");
-        let quarter = samples.rows.len().div_ceil(4);
-        let rows: Vec<&[String]> = samples.rows.chunks(quarter).collect();
+        let fifth = samples.rows.len().div_ceil(5);
+        let rows: Vec<&[String]> = samples.rows.chunks(fifth).collect();
         let share = |index: usize| rows.get(index).copied().unwrap_or_default().to_vec();
         let no_training = LicenceTerms {
             train: Permission::Deny,
@@ -245,6 +279,7 @@ impl<'a> Story<'a> {
             ("bob", "CC0-1.0", share(1)),
             ("carol", "CC-BY-4.0", of_carol),
             ("dave", "CC-BY-SA-4.0", repeated),
+            ("mallory", "CC-BY-4.0", challenges::with_fake_labels(share(4))),
         ] {
             let terms = LicenceTerms::open(spdx).map_err(content)?;
             self.contribute_batch(name, terms, rows).await?;
@@ -305,7 +340,7 @@ impl<'a> Story<'a> {
 
     fn court(&self) -> Result<Court, NodeError> {
         let mut arbiters =
-            vec![self.address("alice")?, self.address("curator")?, self.address("customer")?];
+            vec![self.address("judge")?, self.address("curator")?, self.address("customer")?];
         arbiters.sort_unstable();
         Ok(Court {
             arbiters,
@@ -317,10 +352,10 @@ impl<'a> Story<'a> {
         })
     }
 
-    async fn curate(&mut self) -> Result<(), NodeError> {
-        self.title("A curator builds the dataset");
+    async fn curate(&mut self, name: &str) -> Result<(), NodeError> {
+        self.title(&format!("A curator builds the dataset `{name}`"));
         let policy = Policy { commercial: true, ..Policy::default() };
-        let manifest = self.workspace.plan_dataset("digits-v1", &policy).await?;
+        let manifest = self.workspace.plan_dataset(name, &policy).await?;
         self.done(format!("{} items accepted", manifest.items.len()));
         for (reason, count) in manifest.exclusion_counts() {
             self.done(format!("{count} left out: {reason}"));
@@ -329,7 +364,7 @@ impl<'a> Story<'a> {
         let plan = DatasetPlan {
             name: manifest.name.clone(),
             policy,
-            previous: B256::ZERO,
+            previous: self.dataset,
             treasury: self.address("curator")?,
             treasury_bps: 1_000,
             court: self.court()?,
@@ -341,8 +376,7 @@ impl<'a> Story<'a> {
         Ok(())
     }
 
-    async fn train(&mut self, samples: &Samples) -> Result<(usize, usize), NodeError> {
-        self.title("A trainer commits to a run, trains, and registers the checkpoint");
+    async fn register_model(&mut self) -> Result<(), NodeError> {
         let trainer = self.key("trainer")?;
         let plan = ModelPlan {
             name: "digits-mlp".to_owned(),
@@ -351,8 +385,13 @@ impl<'a> Story<'a> {
             data_bps: 7_000,
             court: self.court()?,
         };
-        let (model, ..) = self.workspace.register_model(&trainer, &plan).await?;
-        self.model = model;
+        (self.model, ..) = self.workspace.register_model(&trainer, &plan).await?;
+        Ok(())
+    }
+
+    async fn train(&mut self, samples: &Samples) -> Result<(usize, usize), NodeError> {
+        self.title("A trainer commits to a run, trains, and registers the checkpoint");
+        let (trainer, model) = (self.key("trainer")?, self.model);
         let record = self.workspace.dataset(self.dataset).await?;
         let manifest = self.workspace.manifest(&record.manifest.into()).await?;
         let config = MlpConfig::default();
@@ -377,20 +416,26 @@ impl<'a> Story<'a> {
         Ok(accuracy)
     }
 
-    async fn earn(&mut self) -> Result<(), NodeError> {
-        self.title("Usage revenue comes in and is paid out");
+    async fn earn(&mut self, revenue: u128) -> Result<(), NodeError> {
         let (customer, accountant) = (self.key("customer")?, self.key("accountant")?);
         let (model, token) = (self.model, self.token);
-        let reference = Digest::of(b"invoice 2026-001").into();
-        self.workspace.pay(&customer, model, token, REVENUE, reference).await?;
-        self.done(format!("the customer pays {}", dollars(REVENUE)));
+        let tainted = self.workspace.is_model_tainted(model).await?;
+        self.title(if tainted {
+            "Usage revenue comes in; the removed works' share is held back"
+        } else {
+            "More revenue comes in; what was held back is paid out too"
+        });
+        let reference = Digest::of(format!("invoice over {revenue}").as_bytes()).into();
+        self.workspace.pay(&customer, model, token, revenue, reference).await?;
+        self.done(format!("the customer pays {}", dollars(revenue)));
         let computation = self.workspace.compute_payout(model, token).await?;
         self.workspace.propose_payout(&accountant, &computation).await?;
         self.done(format!(
-            "the accountant proposes epoch {}: {} for {} payees, bond {}",
+            "the accountant proposes epoch {}: {} in all for {} payees, {} held back, bond {}",
             computation.epoch,
             dollars(computation.total),
             computation.entries.len(),
+            dollars(computation.held),
             dollars(BOND.into())
         ));
         self.wait_for_window(model).await?;
@@ -424,7 +469,10 @@ impl<'a> Story<'a> {
         let call = probity_chain::Payouts::proposalOfCall { model, token: self.token };
         let payouts = self.workspace.chain().contracts().payouts;
         let proposal = self.workspace.chain().call(payouts, &call).await?;
-        let deadline = proposal.deadline.to::<u64>();
+        self.wait_until_after(proposal.deadline.to::<u64>()).await
+    }
+
+    async fn wait_until_after(&mut self, deadline: u64) -> Result<(), NodeError> {
         (self.show)(Step::Waiting(deadline.saturating_sub(self.workspace.now()) + 1));
         // A chain's next block has its own clock; nothing can be asked of it but the time now.
         while self.workspace.now() <= deadline {

@@ -110,7 +110,7 @@ impl Workspace {
                 }
             }
         }
-        collection.records.datasets.reverse();
+        oldest_first(&mut collection.records.datasets);
         for (name, bytes) in self.checkpoint_files(&head.statement.into()).await? {
             collection.files.insert(format!("{}{name}", bundle::MODEL), bytes);
         }
@@ -312,4 +312,20 @@ fn challenge_slots(collection: &Collection) -> Vec<B256> {
         }
     }
     slots.into_iter().collect()
+}
+
+/// Orders the versions of one line: each after those before it.
+fn oldest_first(datasets: &mut [Dataset]) {
+    let previous: BTreeMap<B256, B256> =
+        datasets.iter().map(|dataset| (record_id(dataset), dataset.previous)).collect();
+    let depth = |dataset: &Dataset| {
+        let mut depth = 0;
+        let mut before = Some(&dataset.previous);
+        while let Some(id) = before {
+            depth += 1;
+            before = previous.get(id);
+        }
+        depth
+    };
+    datasets.sort_by_cached_key(depth);
 }

@@ -5,6 +5,7 @@ pub mod archive;
 mod contribute;
 mod curate;
 pub mod demo;
+mod dispute;
 mod error;
 mod evidence;
 mod explain;
@@ -16,6 +17,7 @@ mod workspace;
 
 pub use contribute::{Contribution, Work};
 pub use curate::DatasetPlan;
+pub use dispute::{Challenge, Decision, Reason};
 pub use error::NodeError;
 pub use evidence::audit_bundle;
 pub use explain::{Explanation, Subject};

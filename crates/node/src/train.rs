@@ -13,7 +13,7 @@ use probity_core::{
     statement::Statement,
 };
 use probity_provenance::{
-    dataset::Manifest,
+    dataset::{Item, Manifest},
     training::{
         CHECKPOINT_TYPE, CheckpointPredicate, MODEL_TYPE, ModelFile, ModelPredicate, RUN_TYPE,
         RunPredicate, files_digest,
@@ -114,15 +114,8 @@ impl Workspace {
         progress: &mut (dyn FnMut(Progress) + Send),
     ) -> Result<Trained, NodeError> {
         let mut samples = Vec::with_capacity(manifest.items.len());
-        for (line, item) in manifest.items.iter().enumerate() {
-            let bytes = self.objects.get(&item.digest).await?;
-            let text = String::from_utf8_lossy(&bytes);
-            let sample = Sample::parse(text.trim_end()).map_err(|source| NodeError::Sample {
-                path: item.digest.to_string().into(),
-                line: line + 1,
-                source,
-            })?;
-            samples.push(sample);
+        for item in &manifest.items {
+            samples.push(self.sample(item).await?);
         }
         let mlp = Mlp::train(config, &samples, &mut |p| progress(p))?;
         let files = BTreeMap::from([
@@ -130,6 +123,17 @@ impl Workspace {
             (CONFIG.to_owned(), json::canonical(config)?),
         ]);
         Ok(Trained { mlp, files })
+    }
+
+    /// An item's bytes, read by digest, as a sample.
+    pub(crate) async fn sample(&self, item: &Item) -> Result<Sample, NodeError> {
+        let bytes = self.objects.get(&item.digest).await?;
+        let text = String::from_utf8_lossy(&bytes);
+        Sample::parse(text.trim_end()).map_err(|source| NodeError::Sample {
+            path: item.digest.to_string().into(),
+            line: 1,
+            source,
+        })
     }
 
     /// Stores the files, signs and logs the outcome, and registers the checkpoint.

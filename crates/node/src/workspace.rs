@@ -236,6 +236,11 @@ impl Workspace {
         &self.log
     }
 
+    /// Stores bytes under their digest.
+    pub async fn store_object(&self, bytes: Vec<u8>) -> Result<Digest, NodeError> {
+        Ok(self.objects.put(bytes).await?)
+    }
+
     /// Stores envelopes and appends them to the log; durable when this returns. The log entry is
     /// the digest of the envelope, so that erasing an envelope leaves every proof valid.
     pub async fn publish(&mut self, envelopes: &[Envelope]) -> Result<Vec<Published>, NodeError> {

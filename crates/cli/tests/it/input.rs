@@ -133,7 +133,7 @@ fn unreadable(dir: &Path) {
 
 #[test]
 fn a_full_disk_leaves_no_half_written_bundle() {
-    let Some(disk) = SmallDisk::mount(1) else { return };
+    let Some(disk) = SmallDisk::mount(4) else { return };
     let folder = tempfile::tempdir().unwrap();
     let dir = kept(folder.path());
     let passphrase = folder.path().join("passphrase");

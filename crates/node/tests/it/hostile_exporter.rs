@@ -21,7 +21,7 @@ use proptest::{
 use serde_json::{Value, json};
 
 /// Changes tried of each file.
-const CHANGES: usize = 6;
+const CHANGES: usize = 10;
 
 async fn evidence(dir: &Path) -> Files {
     let options = demo::Options::default();

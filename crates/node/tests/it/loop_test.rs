@@ -19,6 +19,11 @@ async fn the_whole_loop_passes_its_audit_and_survives_reopening() {
     assert!(outcome.report.passed(), "{:?}", outcome.report.findings);
     let (correct, held_out) = outcome.accuracy;
     assert!(correct * 100 >= held_out * 95, "{correct} of {held_out}");
+    let labels = outcome.labels;
+    assert_eq!(labels.fake, 12);
+    assert!(labels.caught >= 10 && labels.wrongly_challenged <= 10, "{labels:?}");
+    let finding = |code: &str| outcome.report.findings.iter().any(|found| found.code == code);
+    assert!(finding("dataset.tainted") && !finding("dataset.removed-before"));
 
     let workspace = Workspace::open(&dir, Arc::new(SystemClock)).await.unwrap();
     assert!(matches!(
@@ -36,6 +41,8 @@ async fn the_whole_loop_passes_its_audit_and_survives_reopening() {
     let key = workspace.keyring().unlock("trainer", demo::PASSPHRASE).unwrap();
     let explanation = workspace.explain(&outcome.model.to_string(), &key).await.unwrap();
     assert!(explanation.report.passed());
+    let said = format!("challenges removed {} items", labels.caught);
+    assert!(explanation.report.claims.iter().any(|claim| claim.text.starts_with(&said)));
     assert_eq!(explanation.report.answers.len(), 6);
     let block = explanation.report.claims.iter().find(|claim| claim.name == "chain.block");
     assert_eq!(block.unwrap().label, probity_core::Label::Verified);

@@ -19,7 +19,7 @@ static KEY: LazyLock<SecretKey> =
 fn check(files: &Files) {
     let contracts = Contracts::deterministic();
     let vault_of = |model, token| contracts.vault(model, token);
-    audit(files, Context { contracts: contracts.all(), vault_of: &vault_of, block: None });
+    audit(files, Context { contracts: contracts.all(), vault_of: &vault_of, chain: None });
 }
 
 fuzz_target!(|bytes: &[u8]| {

@@ -1,7 +1,7 @@
 //! `probity key`.
 
 use probity_core::{keys::KeyType, keystore::Cost};
-use probity_node::Keyring;
+use probity_node::Workspace;
 use serde_json::json;
 
 use crate::{
@@ -10,7 +10,7 @@ use crate::{
 };
 
 pub(crate) fn run(command: Key, json: bool) -> anyhow::Result<bool> {
-    let ring = |folder: &Folder| Keyring::new(folder.dir.join("keys"));
+    let ring = |folder: &Folder| Workspace::keyring_in(&folder.dir);
     match command {
         Key::New { name, kind, folder, passphrase } => {
             let kind = match kind {
@@ -19,16 +19,16 @@ pub(crate) fn run(command: Key, json: bool) -> anyhow::Result<bool> {
                 KeyKind::Ed25519 => KeyType::Ed25519,
             };
             let passphrase = output::passphrase(&passphrase)?;
-            let key = ring(&folder).generate(&name, kind, &passphrase, Cost::Standard)?;
+            let key = ring(&folder)?.generate(&name, kind, &passphrase, Cost::Standard)?;
             show(&name, &key.public()?.key_id(), json)
         }
         Key::Import { name, file, folder, passphrase } => {
             let passphrase = output::passphrase(&passphrase)?;
-            let key = ring(&folder).import(&name, &file, &passphrase)?;
+            let key = ring(&folder)?.import(&name, &file, &passphrase)?;
             show(&name, &key.public()?.key_id(), json)
         }
         Key::List(folder) => {
-            let keys = ring(&folder).list()?;
+            let keys = ring(&folder)?.list()?;
             if json {
                 output::json(&keys)?;
             } else {

@@ -17,7 +17,11 @@ use crate::args::Passphrase;
 
 /// Prints a line of data.
 pub(crate) fn line(text: impl std::fmt::Display) -> anyhow::Result<()> {
-    writeln!(io::stdout().lock(), "{text}").context("cannot write to stdout")
+    match writeln!(io::stdout().lock(), "{text}") {
+        // Whoever reads has had enough, as `head` has.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written.context("cannot write to stdout"),
+    }
 }
 
 /// Prints a value as JSON.
@@ -83,15 +87,20 @@ pub(crate) fn label(label: Label) -> String {
 
 /// Reads a passphrase from its file, or asks for it.
 pub(crate) fn passphrase(from: &Passphrase) -> anyhow::Result<String> {
-    match &from.passphrase_file {
-        Some(path) => read_passphrase(path),
+    let asked = match &from.passphrase_file {
+        Some(path) => return read_passphrase(path),
         None => rpassword::prompt_password("passphrase: ")
-            .context("cannot ask for the passphrase; give it with --passphrase-file"),
-    }
+            .context("cannot ask for the passphrase; give it with --passphrase-file")?,
+    };
+    anyhow::ensure!(!asked.is_empty(), "the passphrase is empty");
+    Ok(asked)
 }
 
 fn read_passphrase(path: &Path) -> anyhow::Result<String> {
     let text = fs::read_to_string(path)
         .with_context(|| format!("cannot read passphrase file `{}`", path.display()))?;
-    Ok(text.lines().next().unwrap_or_default().to_owned())
+    let first = text.lines().next().unwrap_or_default();
+    // A keystore under an empty passphrase is a plain key.
+    anyhow::ensure!(!first.is_empty(), "the first line of `{}` is empty", path.display());
+    Ok(first.to_owned())
 }

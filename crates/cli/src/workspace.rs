@@ -50,7 +50,9 @@ pub(crate) async fn list(folder: Folder, json: bool) -> anyhow::Result<bool> {
     workspace.sync().await?;
     let mut rows = Vec::new();
     for kind in KINDS {
-        rows.extend(workspace.index().records(kind, None, 10_000).await.map_err(NodeError::from)?);
+        rows.extend(
+            workspace.index().records(kind, None, u32::MAX).await.map_err(NodeError::from)?,
+        );
     }
     if json {
         output::json(&rows)?;
@@ -68,7 +70,11 @@ pub(crate) async fn bundle(command: Bundle, json: bool) -> anyhow::Result<bool> 
         return Err(NodeError::Exists(path).into());
     }
     let workspace = open(&folder).await?;
-    let key = workspace.keyring().unlock(&key, &output::passphrase(&passphrase)?)?;
+    let name = key;
+    let key = workspace.keyring().unlock(&name, &output::passphrase(&passphrase)?)?;
+    if key.kind() != KeyType::Secp256k1 {
+        return Err(NodeError::KeyType(name).into());
+    }
     workspace.sync().await?;
     let (_, model) = workspace.resolve(&id).await?;
     let files = workspace.export_bundle(model, &key).await?;

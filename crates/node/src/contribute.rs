@@ -1,5 +1,7 @@
 //! Creators: signing and registering works, and opting out.
 
+use std::collections::BTreeSet;
+
 use alloy_primitives::{B256, Bytes};
 use probity_chain::{Receipt, Registry, convert};
 use probity_core::{
@@ -57,13 +59,7 @@ impl Workspace {
         let named = works.iter().map(|work| (work.name.clone(), Digest::of(&work.bytes))).collect();
         let (batch, envelope) = Batch::sign(&predicate, named, author)?;
         self.refuse_duplicates(&batch).await?;
-        let anchor = Anchor {
-            subject: CONTENT_SUBJECT,
-            root: batch.root(),
-            size: batch.contents.len() as u64,
-            statement: batch.statement.into(),
-            author: predicate.author,
-        };
+        let anchor = batch.anchor();
         for work in works {
             self.objects.put(work.bytes.clone()).await?;
         }
@@ -74,7 +70,8 @@ impl Workspace {
     }
 
     async fn refuse_duplicates(&self, batch: &Batch) -> Result<(), NodeError> {
-        let anchored = self.anchored().await?;
+        let anchored: BTreeSet<Digest> =
+            self.anchored().await?.iter().map(|batch| batch.statement).collect();
         let mine = probity_core::keys::PublicKey::Account(batch.predicate.author).key_id();
         for (_, work) in &batch.works {
             let before = self.index.statements_about(work).await?;
@@ -88,18 +85,28 @@ impl Workspace {
         Ok(())
     }
 
-    /// Statements whose contents an anchor registers, in the order of the chain. Others are what a
-    /// crash or a refused transaction left in the log; they count for nothing.
-    pub(crate) async fn anchored(&self) -> Result<Vec<Digest>, NodeError> {
+    /// The batches that anchors of their authors commit to, in the order of the chain. Statements
+    /// without an anchor are what a crash or a refused transaction left in the log; anchors without
+    /// a statement here are other parties'; revoked ones are withdrawn. None of them counts.
+    pub(crate) async fn anchored(&self) -> Result<Vec<Batch>, NodeError> {
         self.sync().await?;
-        let mut statements = Vec::new();
+        let mut batches = Vec::new();
         for row in self.index.records("anchor", None, u32::MAX).await? {
             let anchor: Anchor = Self::body(&row)?;
-            if anchor.subject == CONTENT_SUBJECT {
-                statements.push(anchor.statement.into());
+            let statement = Digest::from(anchor.statement);
+            if anchor.subject != CONTENT_SUBJECT
+                || self.index.statement(&statement).await?.is_none()
+            {
+                continue;
+            }
+            let (signed, _) = self.statement(&statement).await?;
+            let Ok(batch) = Batch::open(&signed) else { continue };
+            let marks = self.index.marks(&row.id).await?;
+            if batch.anchor() == anchor && !marks.iter().any(|mark| mark.mark == "revoked") {
+                batches.push(batch);
             }
         }
-        Ok(statements)
+        Ok(batches)
     }
 
     /// Stores a Merkle root on chain.

@@ -1,7 +1,5 @@
 //! Curators: building a dataset from registered works.
 
-use std::collections::BTreeSet;
-
 use alloy_primitives::{Address, B256, Bytes};
 use probity_chain::{Receipt, Registry, convert};
 use probity_core::{
@@ -13,8 +11,8 @@ use probity_core::{
 };
 use probity_provenance::{
     content::Batch,
-    dataset::{DATASET_TYPE, DatasetPredicate, Manifest, PayeesByStatement, Policy},
-    optout::{DenyList, OPT_OUT_SUBJECT},
+    dataset::{DATASET_TYPE, DatasetPredicate, Manifest, PayeesByStatement, Policy, RemovedWorks},
+    optout::{self, DenyList, OPT_OUT_SUBJECT},
 };
 
 use crate::{NodeError, Workspace};
@@ -38,14 +36,17 @@ pub struct DatasetPlan {
 
 impl Workspace {
     /// Applies a policy to everything registered. Changes nothing.
-    pub async fn plan_dataset(&self, name: &str, policy: &Policy) -> Result<Manifest, NodeError> {
-        let mut batches = Vec::new();
-        for statement in self.anchored().await? {
-            let (signed, _) = self.statement(&statement).await?;
-            batches.push(Batch::open(&signed)?);
-        }
+    /// `previous` is the version it follows, or zero.
+    pub async fn plan_dataset(
+        &self,
+        name: &str,
+        policy: &Policy,
+        previous: B256,
+    ) -> Result<Manifest, NodeError> {
+        let batches = self.anchored().await?;
         let deny_list = self.deny_list().await?;
-        Ok(Manifest::build(name, policy, &batches, &deny_list, &self.removed().await?)?)
+        let removed = self.removed_before(previous).await?;
+        Ok(Manifest::build(name, policy, &batches, &deny_list, &removed)?)
     }
 
     /// The opted-out works of all registered opt-outs.
@@ -53,27 +54,30 @@ impl Workspace {
         let mut list = DenyList::default();
         for row in self.index.records("opt-out", None, u32::MAX).await? {
             let record: OptOut = Self::body(&row)?;
-            list.extend([Digest::from(record.digest)]);
+            if optout::is_of_training(&record) {
+                list.extend([Digest::from(record.digest)]);
+            }
         }
         Ok(list)
     }
 
-    /// Contents that challenges removed.
-    async fn removed(&self) -> Result<BTreeSet<B256>, NodeError> {
-        let mut removed = BTreeSet::new();
-        for dataset in self.index.records("dataset", None, u32::MAX).await? {
-            for mark in self.index.marks(&dataset.id).await? {
-                if mark.mark.starts_with("removed")
-                    && let Ok(content) = mark.by.parse()
-                {
-                    removed.insert(content);
-                }
-            }
+    /// Works that challenges removed from a version or from those before it.
+    async fn removed_before(&self, version: B256) -> Result<RemovedWorks, NodeError> {
+        let mut removed = RemovedWorks::new();
+        let mut version = version;
+        while !version.is_zero() {
+            let record = self.dataset(version).await?;
+            let manifest = self.manifest(&record.manifest.into()).await?;
+            let gone = self.removed_items(version, &manifest).await?;
+            let items = manifest.items.iter().filter(|item| gone.contains(&item.index));
+            removed.extend(items.map(|item| (item.author, item.digest)));
+            version = record.previous;
         }
         Ok(removed)
     }
 
     /// Signs, logs and registers a dataset version; anchors the deny list it was checked against.
+    /// Refused where somebody opted out since it was planned.
     pub async fn register_dataset(
         &mut self,
         curator: &SecretKey,
@@ -81,9 +85,9 @@ impl Workspace {
         plan: &DatasetPlan,
     ) -> Result<(B256, Dataset, Receipt), NodeError> {
         let (bytes, digest) = (manifest.to_json()?, manifest.digest()?);
-        self.objects.put(bytes).await?;
         let author = curator.address()?;
         self.publish_deny_list(curator, manifest).await?;
+        self.objects.put(bytes).await?;
         let subject = [("manifest".to_owned(), digest)];
         let predicate = DatasetPredicate {
             author,
@@ -116,7 +120,11 @@ impl Workspace {
         curator: &SecretKey,
         manifest: &Manifest,
     ) -> Result<(), NodeError> {
+        self.sync().await?;
         let list = self.deny_list().await?;
+        if list.commitment() != manifest.deny_list {
+            return Err(NodeError::PlanStale(manifest.name.clone()));
+        }
         let works: Vec<&Digest> = list.works().collect();
         let bytes = json::canonical(&works)?;
         let statement = self.objects.put(bytes).await?;

@@ -355,7 +355,7 @@ impl<'a> Story<'a> {
     async fn curate(&mut self, name: &str) -> Result<(), NodeError> {
         self.title(&format!("A curator builds the dataset `{name}`"));
         let policy = Policy { commercial: true, ..Policy::default() };
-        let manifest = self.workspace.plan_dataset(name, &policy).await?;
+        let manifest = self.workspace.plan_dataset(name, &policy, self.dataset).await?;
         self.done(format!("{} items accepted", manifest.items.len()));
         for (reason, count) in manifest.exclusion_counts() {
             self.done(format!("{count} left out: {reason}"));

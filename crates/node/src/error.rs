@@ -104,6 +104,9 @@ pub enum NodeError {
         /// What is wrong.
         reason: &'static str,
     },
+    /// Works were opted out between planning a dataset and registering it.
+    #[error("works were opted out since dataset `{0}` was planned")]
+    PlanStale(String),
     /// An item whose bytes are not where they should be.
     #[error("the bytes of item `{0}` are not in this workspace")]
     ItemMissing(Digest),
@@ -173,7 +176,8 @@ impl NodeError {
     pub fn hint(&self) -> Option<String> {
         Some(match self {
             Self::NotAWorkspace(_) => "probity demo --keep DIR makes one".to_owned(),
-            Self::Exists(_) => "choose another folder".to_owned(),
+            Self::Exists(_) => "choose another name".to_owned(),
+            Self::KeyType(_) => "probity key list shows the keys; records and bundles are signed by accounts (secp256k1)".to_owned(),
             Self::KeyUnknown(_) => "probity key list shows the keys".to_owned(),
             Self::Unknown(_) | Self::NoModel(_) => {
                 "probity list shows what is here; ids may be shortened".to_owned()
@@ -203,6 +207,7 @@ impl NodeError {
                 "the chain needs the deterministic deployment proxy and Probity's contracts"
                     .to_owned()
             }
+            Self::PlanStale(_) => "plan the dataset again".to_owned(),
             Self::Object(_) | Self::Log(_) => "probity log verify checks the whole log".to_owned(),
             Self::Index(_) => "probity index rebuild makes the index anew".to_owned(),
             _ => return None,

@@ -11,12 +11,12 @@ use probity_core::{
     records::{Anchor, Checkpoint, Content, Dataset, Model, OptOut, Run, record_id},
 };
 use probity_provenance::{
-    audit::{self, Context, Report},
+    audit::{self, ChainNow, Context, Report},
     bundle::{
         self, ChainReference, FORMAT, Files, Inclusions, Index, LogReference, Records, Removal,
-        seal,
+        Sealed, seal,
     },
-    dataset::{DATASET_TYPE, Exclusion, Manifest},
+    dataset::{DATASET_TYPE, Manifest},
     ledger,
     payout::{Computation, PAYOUT_TYPE},
 };
@@ -28,14 +28,26 @@ use crate::{NodeError, Workspace, indexer::text};
 pub async fn audit_bundle(files: &Files, chain: Option<&Client>) -> Result<Report, NodeError> {
     let contracts = Contracts::deterministic();
     let vault_of = |model, token| contracts.vault(model, token);
-    let block = match (chain, bundle::unseal(files)) {
-        (Some(chain), Ok(sealed)) => {
-            let block = chain.block(sealed.index.chain.block).await?;
-            Some((chain.chain_id(), block.number, block.hash))
-        }
+    let now = match (chain, bundle::unseal(files)) {
+        (Some(chain), Ok(sealed)) => Some(ask(chain, &sealed).await?),
         _ => None,
     };
-    Ok(audit::audit(files, Context { contracts: contracts.all(), vault_of: &vault_of, block }))
+    Ok(audit::audit(files, Context { contracts: contracts.all(), vault_of: &vault_of, chain: now }))
+}
+
+/// What the chain says of a bundle's block, and what happened since.
+async fn ask(chain: &Client, sealed: &Sealed<'_>) -> Result<ChainNow, NodeError> {
+    let number = sealed.index.chain.block;
+    let (block, newest) = (chain.block(number).await?, chain.newest_header().await?.number);
+    let mut vaults: Vec<Address> = sealed.index.chain.vaults.values().copied().collect();
+    let events =
+        if newest > number { chain.events(number + 1, newest, &mut vaults).await? } else { vec![] };
+    Ok(ChainNow {
+        chain_id: chain.chain_id(),
+        hash: block.hash,
+        behind: newest.saturating_sub(number),
+        events: events.len() as u64,
+    })
 }
 
 /// Everything that goes into a bundle, while it is collected.
@@ -169,10 +181,26 @@ impl Workspace {
         Ok(())
     }
 
+    /// The opt-outs that the datasets' lists and works are about. Others may have been registered
+    /// elsewhere: their statement is taken along where it is known here.
     async fn collect_opt_outs(&self, collection: &mut Collection) -> Result<(), NodeError> {
+        let mut works: BTreeSet<Digest> = BTreeSet::new();
+        for manifest in collection.manifests.values() {
+            works.extend(manifest.items.iter().map(|item| item.digest));
+            works.extend(manifest.excluded.iter().map(|excluded| excluded.digest));
+            let list = collection.files.get(&bundle::deny_list_name(&manifest.deny_list));
+            let listed: Vec<Digest> = list.map_or(Ok(vec![]), |bytes| json::decode(bytes))?;
+            works.extend(listed);
+        }
         for row in self.index.records("opt-out", None, u32::MAX).await? {
             let record: OptOut = Self::body(&row)?;
-            collection.statements.insert(record.statement.into());
+            if !works.contains(&record.digest.into()) {
+                continue;
+            }
+            let statement = Digest::from(record.statement);
+            if self.index.statement(&statement).await?.is_some() {
+                collection.statements.insert(statement);
+            }
             collection.records.opt_outs.push(record);
         }
         Ok(())
@@ -288,15 +316,12 @@ fn registry_slots(model: B256, collection: &Collection) -> Vec<B256> {
         slots.insert(ledger::record_slot(*id));
         slots.insert(ledger::record_slot(ledger::revocation_id(*id)));
     }
-    slots.extend(records.datasets.iter().map(|d| ledger::line_slot(record_id(d))));
     slots.insert(ledger::head_slot(model));
     slots.into_iter().collect()
 }
 
 fn challenge_slots(collection: &Collection) -> Vec<B256> {
     let mut slots: BTreeSet<B256> = BTreeSet::new();
-    let line = collection.records.datasets.iter().find(|dataset| dataset.previous.is_zero());
-    let line = line.map(record_id).unwrap_or_default();
     let head = collection.records.checkpoints.last().map(record_id);
     slots.extend(head.map(ledger::inherited_slot));
     for (id, manifest) in &collection.manifests {
@@ -304,11 +329,6 @@ fn challenge_slots(collection: &Collection) -> Vec<B256> {
         for removal in collection.records.removals.iter().filter(|r| r.dataset == *id) {
             let item = manifest.items.iter().find(|item| item.index == removal.index);
             slots.extend(item.map(|item| ledger::item_slot(*id, &item.record())));
-        }
-        for excluded in &manifest.excluded {
-            if excluded.exclusion == Exclusion::RemovedByChallenge {
-                slots.insert(ledger::removed_from_line_slot(line, excluded.content));
-            }
         }
     }
     slots.into_iter().collect()

@@ -4,9 +4,13 @@ use alloy_primitives::{Address, B256};
 use probity_core::{
     Digest,
     keys::SecretKey,
-    records::{Dataset, record_id},
+    records::{Anchor, Dataset, Licence, OptOut, record_id},
 };
-use probity_provenance::audit::Report;
+use probity_provenance::{
+    audit::Report,
+    dataset::Manifest,
+    optout::{OPT_OUT_SUBJECT, OPT_OUT_TYPE},
+};
 use serde::{Deserialize, Serialize};
 
 use crate::{NodeError, Workspace, evidence::audit_bundle, indexer::text};
@@ -31,7 +35,7 @@ pub struct Explanation {
 }
 
 impl Workspace {
-    /// Explains a record, a statement, a work, a file, an account or a transaction.
+    /// Explains a record, a statement, a work, a file or an account.
     pub async fn explain(&self, id: &str, exporter: &SecretKey) -> Result<Explanation, NodeError> {
         self.sync().await?;
         let (subject, model) = self.resolve(id).await?;
@@ -77,10 +81,12 @@ impl Workspace {
                 let content: probity_core::records::Content = self.record(full).await?;
                 self.model_of_work(&content.digest.into()).await?.map(|(_, model)| model)
             }
-            "anchor" => {
-                let anchor: probity_core::records::Anchor = self.record(full).await?;
-                self.model_of_statement(&anchor.statement.into()).await?
+            "anchor" => self.model_of_anchor(&self.record(full).await?).await?,
+            "opt-out" => {
+                let opt_out: OptOut = self.record(full).await?;
+                self.model_of_work(&opt_out.digest.into()).await?.map(|(_, model)| model)
             }
+            "licence" => self.model_of_licence(&self.record(full).await?).await?,
             _ => None,
         };
         model.map(|model| (subject, model)).ok_or_else(|| NodeError::NoModel(id.to_owned()))
@@ -122,11 +128,45 @@ impl Workspace {
         Ok(None)
     }
 
-    /// A work's dataset, and the model trained on it.
-    async fn model_of_work(&self, work: &Digest) -> Result<Option<(String, B256)>, NodeError> {
+    /// The datasets whose manifests are here, with them. Others are other parties'.
+    async fn known_datasets(&self) -> Result<Vec<(Dataset, Manifest)>, NodeError> {
+        let mut known = Vec::new();
         for row in self.index.records("dataset", None, u32::MAX).await? {
             let dataset: Dataset = Self::body(&row)?;
-            let manifest = self.manifest(&dataset.manifest.into()).await?;
+            if let Ok(manifest) = self.manifest(&dataset.manifest.into()).await {
+                known.push((dataset, manifest));
+            }
+        }
+        Ok(known)
+    }
+
+    /// The model behind a batch of contents or an opt-out list.
+    async fn model_of_anchor(&self, anchor: &Anchor) -> Result<Option<B256>, NodeError> {
+        if anchor.subject != OPT_OUT_SUBJECT {
+            return self.model_of_statement(&anchor.statement.into()).await;
+        }
+        for (dataset, manifest) in self.known_datasets().await? {
+            if B256::from(manifest.deny_list) == anchor.root {
+                return self.model_of(record_id(&dataset)).await;
+            }
+        }
+        Ok(None)
+    }
+
+    async fn model_of_licence(&self, licence: &Licence) -> Result<Option<B256>, NodeError> {
+        for batch in self.anchored().await? {
+            if batch.contents.first().is_some_and(|content| content.licence == licence.terms)
+                && let Some(model) = self.model_of_statement(&batch.statement).await?
+            {
+                return Ok(Some(model));
+            }
+        }
+        Ok(None)
+    }
+
+    /// A work's dataset, and the model trained on it.
+    async fn model_of_work(&self, work: &Digest) -> Result<Option<(String, B256)>, NodeError> {
+        for (dataset, manifest) in self.known_datasets().await? {
             let name = &manifest.name;
             let item = manifest.items.iter().find(|item| item.digest == *work);
             let excluded = manifest.excluded.iter().find(|excluded| excluded.digest == *work);
@@ -167,14 +207,20 @@ impl Workspace {
                 None => {}
             }
         }
-        for row in self.index.records("dataset", None, u32::MAX).await? {
-            let dataset: Dataset = Self::body(&row)?;
-            let manifest = self.manifest(&dataset.manifest.into()).await?;
-            if manifest.sources.contains(digest) {
+        let Some(_) = self.index.statement(digest).await? else { return Ok(None) };
+        let (signed, _) = self.statement(digest).await?;
+        for (dataset, manifest) in self.known_datasets().await? {
+            if manifest.sources.contains(digest) || signed.is_about(&dataset.manifest.into()) {
                 return self.model_of(record_id(&dataset)).await;
             }
         }
-        let (signed, _) = self.statement(digest).await?;
+        if signed.statement.predicate_type == OPT_OUT_TYPE {
+            for subject in &signed.statement.subject {
+                if let Some((_, model)) = self.model_of_work(&subject.digest.sha256).await? {
+                    return Ok(Some(model));
+                }
+            }
+        }
         let model = signed.statement.predicate.get("model").and_then(|model| model.as_str());
         Ok(model.and_then(|model| model.parse().ok()))
     }

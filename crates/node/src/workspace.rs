@@ -104,6 +104,11 @@ impl Workspace {
         if fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_some()) {
             return Err(NodeError::Exists(dir.to_owned()));
         }
+        // Before anything is written: a chain that does not answer leaves no folder behind.
+        let (remote, alloc) = match choice {
+            ChainChoice::Rpc(url) => (Some((Client::http(&url).await?, url)), vec![]),
+            ChainChoice::Embedded(alloc) => (None, alloc),
+        };
         fs::create_dir_all(dir).map_err(NodeError::file("make", dir))?;
         let keyring = Keyring::new(dir.join("keys"));
         let log_secret = keyring.generate("log", KeyType::Ed25519, passphrase, cost)?;
@@ -111,19 +116,18 @@ impl Workspace {
         let unique = unique.to_string();
         let origin = format!("probity.local/{}", unique.get(..16).unwrap_or_default());
         let log_key = SignerKey::from_seed(&origin, log_secret.expose())?;
-        let (client, embedded, chain) = match choice {
-            ChainChoice::Rpc(url) => (Client::http(&url).await?, None, url),
-            ChainChoice::Embedded(alloc) => {
-                let genesis = Genesis {
-                    alloc,
-                    timestamp: clock.unix_seconds(),
-                    extra_data: unique.as_bytes().get(..32).unwrap_or_default().to_vec().into(),
-                    ..Genesis::default()
-                };
-                let chain = DevChain::create(&dir.join("chain"), &genesis, clock.clone())?;
-                let client = Client::with_transport("embedded", chain.transport()).await?;
-                (client, Some(chain), "embedded".to_owned())
-            }
+        let (client, embedded, chain) = if let Some((client, url)) = remote {
+            (client, None, url)
+        } else {
+            let genesis = Genesis {
+                alloc,
+                timestamp: clock.unix_seconds(),
+                extra_data: unique.as_bytes().get(..32).unwrap_or_default().to_vec().into(),
+                ..Genesis::default()
+            };
+            let chain = DevChain::create(&dir.join("chain"), &genesis, clock.clone())?;
+            let client = Client::with_transport("embedded", chain.transport()).await?;
+            (client, Some(chain), "embedded".to_owned())
         };
         let config = Config {
             format: 1,
@@ -209,6 +213,12 @@ impl Workspace {
     /// Its embedded chain, if it has one.
     pub fn embedded(&self) -> Option<&DevChain> {
         self.embedded.as_ref()
+    }
+
+    /// The keys of the workspace in a folder, without opening the rest of it.
+    pub fn keyring_in(dir: &Path) -> Result<Keyring, NodeError> {
+        read_config(dir)?;
+        Ok(Keyring::new(dir.join("keys")))
     }
 
     /// Its keys.

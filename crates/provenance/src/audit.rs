@@ -27,13 +27,26 @@ pub struct Context<'a> {
     pub contracts: [Address; 3],
     /// The vault of a model's pool in a token.
     pub vault_of: &'a dyn Fn(B256, Address) -> Address,
-    /// Whether a block hash is the chain's, if somebody could be asked: chain id, height, hash.
-    pub block: Option<(u64, u64, B256)>,
+    /// What the chain itself says of the bundle's block, if it could be asked.
+    pub chain: Option<ChainNow>,
+}
+
+/// What a chain says when an audit asks it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ChainNow {
+    /// EIP-155 id.
+    pub chain_id: u64,
+    /// Hash of its block at the bundle's height.
+    pub hash: B256,
+    /// Blocks since.
+    pub behind: u64,
+    /// Records, challenges, payments and claims since, of anything.
+    pub events: u64,
 }
 
 impl std::fmt::Debug for Context<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Context").field("block", &self.block).finish_non_exhaustive()
+        f.debug_struct("Context").field("chain", &self.chain).finish_non_exhaustive()
     }
 }
 
@@ -142,6 +155,7 @@ pub fn audit(files: &Files, context: Context<'_>) -> Report {
     }
     audit.check_chain();
     audit.check_records();
+    audit.check_complete();
     let statements = audit.check_statements();
     let batches = audit.check_batches(&statements);
     let manifests = audit.check_datasets(&statements, &batches);

@@ -14,7 +14,7 @@ use probity_core::{
     licence::{LicenceError, LicenceTerms},
     merkle::{self, StandardTree},
     money::Bps,
-    records::{Content, record_id},
+    records::{Anchor, Content, record_id},
     statement::{Signed, Statement, StatementError},
 };
 use serde::{Deserialize, Serialize};
@@ -158,6 +158,17 @@ impl Batch {
             });
         }
         Ok(Self { predicate, works, contents, statement: signed.digest })
+    }
+
+    /// What its author registers on chain.
+    pub fn anchor(&self) -> Anchor {
+        Anchor {
+            subject: CONTENT_SUBJECT,
+            root: self.root(),
+            size: self.contents.len() as u64,
+            statement: self.statement.into(),
+            author: self.predicate.author,
+        }
     }
 
     /// The Merkle root over the content ids that goes on chain.

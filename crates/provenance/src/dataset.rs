@@ -19,6 +19,10 @@ use crate::{
 /// Predicate type of the curator's statement about a manifest.
 pub const DATASET_TYPE: &str = "https://probity.dev/dataset/v1";
 
+/// Works that challenges removed from earlier versions, with their authors: registered again by the
+/// same author they stay out, while the rightful author of a stolen work may register it.
+pub type RemovedWorks = BTreeSet<(Address, Digest)>;
+
 /// What a curator says of a dataset version. The statement's subject is the manifest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -157,14 +161,13 @@ pub enum DatasetError {
 impl Manifest {
     /// Applies a policy to batches, in order. Deterministic: the same inputs give the same bytes.
     ///
-    /// Each accepted content weighs 1. `removed` names contents that challenges removed from
-    /// earlier versions.
+    /// Each accepted content weighs 1.
     pub fn build(
         name: &str,
         policy: &Policy,
         batches: &[Batch],
         deny_list: &DenyList,
-        removed: &BTreeSet<B256>,
+        removed: &RemovedWorks,
     ) -> Result<Self, DatasetError> {
         let mut builder = Builder {
             policy,
@@ -241,7 +244,7 @@ impl Exclusion {
 struct Builder<'a> {
     policy: &'a Policy,
     deny_list: &'a DenyList,
-    removed: &'a BTreeSet<B256>,
+    removed: &'a RemovedWorks,
     first_by_digest: BTreeMap<Digest, B256>,
     items_by_author: BTreeMap<Address, u64>,
     items: Vec<Item>,
@@ -254,7 +257,7 @@ impl Builder<'_> {
         for content in &batch.contents {
             let (id, digest) = (record_id(content), Digest::from(content.digest));
             let exclusion =
-                refused.clone().or_else(|| self.content_exclusion(id, digest, content.author));
+                refused.clone().or_else(|| self.content_exclusion(digest, content.author));
             if let Some(exclusion) = exclusion {
                 let author = content.author;
                 self.excluded.push(Excluded { content: id, digest, author, exclusion });
@@ -287,11 +290,11 @@ impl Builder<'_> {
         }
     }
 
-    fn content_exclusion(&self, id: B256, digest: Digest, author: Address) -> Option<Exclusion> {
+    fn content_exclusion(&self, digest: Digest, author: Address) -> Option<Exclusion> {
         let cap = self.policy.max_items_per_author;
         if self.deny_list.contains(&digest) {
             Some(Exclusion::OptedOut)
-        } else if self.removed.contains(&id) {
+        } else if self.removed.contains(&(author, digest)) {
             Some(Exclusion::RemovedByChallenge)
         } else if let Some(first) = self.first_by_digest.get(&digest) {
             Some(Exclusion::ExactDuplicate { of: *first })

@@ -11,16 +11,10 @@ use crate::state_proof::{AccountProof, mapping_slot};
 
 /// `Registry._records`.
 const RECORDS: u64 = 2;
-/// `Registry._lines`.
-const LINES: u64 = 3;
-/// `Registry._datasets`.
-const DATASETS: u64 = 4;
 /// `Registry._heads`.
 const HEADS: u64 = 5;
 /// `Challenges._items`.
 const ITEMS: u64 = 4;
-/// `Challenges._removedFromLine`.
-const REMOVED_FROM_LINE: u64 = 6;
 /// `Challenges._removed`.
 const REMOVED: u64 = 5;
 /// `Challenges._inherited`.
@@ -79,26 +73,10 @@ pub fn record_slot(id: B256) -> B256 {
     mapping_slot(id, RECORDS)
 }
 
-/// Storage slot of a dataset's line; zero for the first version of a line.
-pub fn line_slot(dataset: B256) -> B256 {
-    mapping_slot(dataset, LINES)
-}
-
 /// Storage slot of an item's state.
 pub fn item_slot(dataset: B256, item: &DatasetItem) -> B256 {
     let key = (dataset, item.index, item.content, item.weight).abi_encode();
     mapping_slot(keccak256(key), ITEMS)
-}
-
-/// Storage slot of whether a content was removed from a line.
-pub fn removed_from_line_slot(line: B256, content: B256) -> B256 {
-    let outer = mapping_slot(line, REMOVED_FROM_LINE);
-    keccak256([content.as_slice(), outer.as_slice()].concat())
-}
-
-/// Storage slot of a checkpoint's dataset.
-pub fn dataset_slot(checkpoint: B256) -> B256 {
-    mapping_slot(checkpoint, DATASETS)
 }
 
 /// Storage slot of a model's newest checkpoint.

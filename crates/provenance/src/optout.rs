@@ -65,6 +65,11 @@ pub fn open(signed: &Signed) -> Result<Vec<OptOut>, OptOutError> {
     Ok(signed.statement.subject.iter().map(|subject| record(subject.digest.sha256)).collect())
 }
 
+/// Whether a record reserves a work against training.
+pub fn is_of_training(record: &OptOut) -> bool {
+    record.scope == tag(SCOPE_TRAIN.as_bytes())
+}
+
 /// The deny list: the works nobody may train on.
 ///
 /// An opt-out stands whoever signed it; a false one is answered by challenging it, not by training.

@@ -1,9 +1,13 @@
 //! Contract storage proved against a block header (EIP-1186), offline.
 
-use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
+use alloy_primitives::{Address, B256, Bytes, U256, b256, keccak256};
 use alloy_rlp::{Decodable, Encodable};
-use alloy_trie::{Nibbles, TrieAccount, proof::verify_proof};
+use alloy_trie::{EMPTY_ROOT_HASH, Nibbles, TrieAccount, proof::verify_proof};
 use serde::{Deserialize, Serialize};
+
+/// Hash of no code.
+const KECCAK_EMPTY: B256 =
+    b256!("c5d2460186f7233c927e7db2dcc703c0e500b653ca82273b7bfad8045d85a470");
 
 /// Longest proof looked at, in nodes: a path has at most 64 nibbles.
 const MAX_NODES: usize = 65;
@@ -52,8 +56,16 @@ pub enum StateProofError {
 }
 
 impl AccountProof {
-    /// Checks account and slots against a state root. Total on any input.
+    /// Checks account and slots against a state root. Total on any input. An account that the state
+    /// does not have is proved too: everything about it is then zero or empty.
     pub fn verify(&self, state_root: B256) -> Result<(), StateProofError> {
+        if self.is_empty()
+            && check(state_root, keccak256(self.address), None, &self.account_proof).is_some()
+        {
+            let filled = self.storage_proof.iter().find(|slot| !slot.value.is_zero());
+            return filled
+                .map_or(Ok(()), |slot| Err(StateProofError::Slot(self.address, slot.key)));
+        }
         let account = TrieAccount {
             nonce: self.nonce,
             balance: self.balance,
@@ -73,6 +85,14 @@ impl AccountProof {
             proved.ok_or(StateProofError::Slot(self.address, slot.key))?;
         }
         Ok(())
+    }
+
+    /// Whether nothing is claimed of the account; nodes say so with zeros or with empty hashes.
+    fn is_empty(&self) -> bool {
+        self.balance.is_zero()
+            && self.nonce == 0
+            && (self.code_hash.is_zero() || self.code_hash == KECCAK_EMPTY)
+            && (self.storage_hash.is_zero() || self.storage_hash == EMPTY_ROOT_HASH)
     }
 
     /// The proved value of a slot, if it is among them.

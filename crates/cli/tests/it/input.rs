@@ -42,6 +42,8 @@ fn files_and_folders_that_are_not_what_they_should_be() {
         &["demo", "--keep", &kept, "--rpc", "http://127.0.0.1:9"],
         &["does not answer", "hint:"],
     );
+    assert!(!Path::new(&kept).exists(), "a refused demo leaves a folder behind");
+    refused(&["key", "list", "--dir", &missing], &["not a Probity workspace"]);
     refused(&["demo", "--rpc", "http://192.0.2.1:9"], &["--funder"]);
 }
 
@@ -54,6 +56,15 @@ fn malformed_settings_and_keys() {
     let passphrase = passphrase.to_str().unwrap();
     fs::write(folder.path().join("probity.toml"), "format = \"x\"\n").unwrap();
     refused(&["list", "--dir", dir], &["probity.toml", "format"]);
+    refused(&["key", "list", "--dir", dir], &["probity.toml", "format"]);
+    let config = "format = 1\nchain = \"embedded\"\nchain_id = 1\nobjects = \"objects\"\n\
+                  index = \"index.sqlite\"\nlog_key = \"none\"\ndevelopment = true\n";
+    fs::write(folder.path().join("probity.toml"), config).unwrap();
+    let empty = folder.path().join("empty");
+    fs::write(&empty, "\n").unwrap();
+    let empty = empty.to_str().unwrap();
+    refused(&["key", "new", "k", "--dir", dir, "--passphrase-file", empty], &["empty"]);
+    assert!(!folder.path().join("keys").exists());
     let file = folder.path().join("key.json");
     fs::write(&file, "{}").unwrap();
     let import = |name: &str| {

@@ -30,6 +30,7 @@ fn the_guides_commands_work_on_a_kept_workspace() {
     for answer in answers {
         assert!(!answer["points"].as_array().unwrap().is_empty());
     }
+    everything_listed_can_be_explained(at);
     bundles(&dir, model);
     log(&dir);
     let dump = || probity(&["index", "dump", "--dir", at]).out;
@@ -37,6 +38,31 @@ fn the_guides_commands_work_on_a_kept_workspace() {
     assert_eq!(probity(&["index", "rebuild", "--dir", at]).code, 0);
     assert_eq!(dump(), before);
     assert_eq!(probity(&["chain", "verify", "--dir", at]).code, 0);
+}
+
+fn everything_listed_can_be_explained(at: &str) {
+    let listed: Value =
+        serde_json::from_str(&probity(&["list", "--dir", at, "--json"]).out).unwrap();
+    let mut kinds = std::collections::BTreeSet::new();
+    for row in listed.as_array().unwrap() {
+        // One of each kind, and what it names.
+        let kind = row["kind"].as_str().unwrap();
+        if !kinds.insert(kind.to_owned()) {
+            continue;
+        }
+        let fields: &[&str] = match kind {
+            "content" | "opt-out" => &["digest", "statement", "author"],
+            "anchor" | "run" | "model" | "checkpoint" => &["statement", "author"],
+            "dataset" => &["manifest", "author"],
+            _ => &["author"],
+        };
+        let named = fields.iter().map(|field| &row["body"]["record"][field]);
+        for id in named.chain([&row["id"]]).map(|id| id.as_str().unwrap()) {
+            let explained = probity(&["explain", id, "--dir", at]);
+            assert_eq!(explained.code, 0, "{kind} {id}: {}", explained.err);
+        }
+    }
+    assert_eq!(kinds.len(), 8, "{kinds:?}");
 }
 
 fn bundles(dir: &Path, model: &str) {

@@ -2,7 +2,7 @@
 
 use std::{error::Error, path::Path, sync::Arc};
 
-use alloy_primitives::{Address, U256};
+use alloy_primitives::{Address, B256, U256};
 use probity_chain::ChainError;
 use probity_core::{
     SystemClock,
@@ -154,9 +154,12 @@ async fn an_unregistered_statement_counts_for_nothing() {
         probity_provenance::content::Batch::sign(&predicate, named, &author).unwrap();
     workspace.publish(&[envelope]).await.unwrap();
     let policy = probity_provenance::dataset::Policy::default();
-    assert!(workspace.plan_dataset("none", &policy).await.is_err(), "there is nothing to take");
+    assert!(
+        workspace.plan_dataset("none", &policy, B256::ZERO).await.is_err(),
+        "there is nothing to take"
+    );
     contribute(&mut workspace, &author, &[10_000], "a poem").await.unwrap();
-    let manifest = workspace.plan_dataset("one", &policy).await.unwrap();
+    let manifest = workspace.plan_dataset("one", &policy, B256::ZERO).await.unwrap();
     assert_eq!((manifest.items.len(), manifest.excluded.len()), (1, 0));
 }
 

@@ -1,10 +1,10 @@
 //! One run of the demo, looked at from all sides.
 
-use std::{path::Path, sync::Arc};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
-use probity_core::{Severity, SystemClock};
+use probity_core::{Label, Severity, SystemClock};
 use probity_node::{NodeError, Workspace, archive, audit_bundle, demo};
-use probity_provenance::bundle::Files;
+use probity_provenance::{audit::Report, bundle::Files};
 
 async fn run_demo(dir: &Path) -> demo::Outcome {
     let options = demo::Options::default();
@@ -47,10 +47,56 @@ async fn the_whole_loop_passes_its_audit_and_survives_reopening() {
     let block = explanation.report.claims.iter().find(|claim| claim.name == "chain.block");
     assert_eq!(block.unwrap().label, probity_core::Label::Verified);
 
+    labels_are_no_stronger_than_their_evidence(&outcome.report, Label::Attested);
+    labels_are_no_stronger_than_their_evidence(&explanation.report, Label::Verified);
+
     let files = archive::read(&dir.join("evidence.tar")).unwrap();
     every_changed_file_is_named(&files).await;
     archives_have_one_spelling(&files);
     workspace.embedded().unwrap().verify(|_, _| {}).unwrap();
+}
+
+/// Every claim by name. `chain` is the label of what the chain says: the exporter's word offline,
+/// verified once the chain was asked.
+fn labels_are_no_stronger_than_their_evidence(report: &Report, chain: Label) {
+    let expected = BTreeMap::from([
+        ("bundle.integrity", Label::Verified),
+        ("chain.state", Label::Verified),
+        ("chain.block", chain),
+        ("records.registered", chain),
+        ("log.checkpoint", Label::Attested),
+        ("statements.signed", Label::Verified),
+        ("contents.registered", chain),
+        ("dataset.manifest", Label::Verified),
+        ("dataset.policy", Label::Verified),
+        ("dataset.challenges", chain),
+        ("dataset.statement", Label::Verified),
+        ("opt-outs.complete", Label::Attested),
+        ("run.commitment", Label::Verified),
+        ("run.committed-first", chain),
+        ("checkpoint.trained", Label::Attested),
+        ("checkpoint.files", Label::Verified),
+        ("model.statement", Label::Verified),
+        ("payout.computed", Label::Verified),
+        ("payout.accepted", chain),
+        ("payout.history", Label::Attested),
+        ("payout.claimed", chain),
+        ("payout.tokens", Label::Attested),
+    ]);
+    let labels = report.claims.iter().map(|claim| (claim.name.as_str(), claim.label));
+    assert_eq!(labels.collect::<BTreeMap<_, _>>(), expected);
+    let say = |words: &str| {
+        let points = report.answers.iter().flat_map(|answer| &answer.points);
+        let label = points.into_iter().find(|point| point.text.contains(words));
+        label.unwrap_or_else(|| panic!("nothing says `{words}`")).label
+    };
+    assert_eq!(say("say their authors"), Label::Attested);
+    assert_eq!(say("committed to the run before its checkpoint"), chain);
+    assert_eq!(say("is the trainer's word"), Label::Attested);
+    assert_eq!(say("hold the rights they claim"), Label::Asserted);
+    assert_eq!(say("no policy on the model's use"), Label::Missing);
+    assert_eq!(say("no zero-knowledge proof"), Label::Missing);
+    assert_eq!(say("heldOutAccuracyPercent"), Label::Attested);
 }
 
 /// Changes the first, middle and last byte of every file, and drops, renames and adds files.

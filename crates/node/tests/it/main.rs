@@ -5,5 +5,6 @@
 mod faults;
 mod hostile_exporter;
 mod loop_test;
+mod parties;
 mod twins;
 mod world;

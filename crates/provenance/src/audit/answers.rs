@@ -147,10 +147,8 @@ fn data(audit: &Audit<'_>, facts: &Facts) -> Vec<Point> {
         );
         points.push(point(label, text));
         for (licence, count) in licences {
-            points.push(point(
-                label_of(audit, "contents.registered"),
-                format!("{count} items under {licence}"),
-            ));
+            let text = format!("{count} items under {licence}, say their authors");
+            points.push(point(Label::Attested, text));
         }
         for (reason, count) in manifest.exclusion_counts() {
             points.push(point(
@@ -169,7 +167,7 @@ fn data(audit: &Audit<'_>, facts: &Facts) -> Vec<Point> {
 fn operator(audit: &Audit<'_>, facts: &Facts) -> Vec<Point> {
     let mut points = Vec::new();
     for run in &audit.records.runs {
-        let text = format!("trained by `{}`, committed before the start", run.author);
+        let text = format!("`{}` committed to the run before its checkpoint", run.author);
         points.push(point(label_of(audit, "run.committed-first"), text));
         let said = predicate::<RunPredicate>(facts, RUN_TYPE, run.statement);
         let Some(said) = said else { continue };
@@ -179,7 +177,7 @@ fn operator(audit: &Audit<'_>, facts: &Facts) -> Vec<Point> {
     if audit.records.checkpoints.last().is_some() {
         points.push(point(
             label_of(audit, "checkpoint.trained"),
-            "that the run produced exactly these weights is the trainer's word",
+            "that the run was not started before, and gave exactly these weights, is the trainer's word",
         ));
     }
     points
@@ -222,7 +220,7 @@ fn payments(audit: &Audit<'_>, facts: &Facts) -> Vec<Point> {
             "token {}: {} came in, {} distributed, {} withheld",
             payout.token, pool.received, pool.funded, pool.held
         );
-        points.push(point(label_of(audit, "payout.computed"), text));
+        points.push(point(label_of(audit, "payout.accepted"), text));
         let Some(last) = &payout.last else { continue };
         for entry in &last.entries {
             let claimed = payout.claimed.iter().find(|(account, _)| *account == entry.account);

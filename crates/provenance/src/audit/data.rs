@@ -1,6 +1,6 @@
 //! Datasets, runs and checkpoints.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use alloy_primitives::B256;
 use probity_core::{
@@ -11,12 +11,12 @@ use probity_core::{
 
 use super::{
     Audit,
-    signed::{Batches, Statements},
+    signed::{Batches, OptOuts, Statements},
 };
 use crate::{
     bundle,
     content::Batch,
-    dataset::{Exclusion, Manifest},
+    dataset::{Exclusion, Manifest, RemovedWorks},
     ledger,
     training::{
         CHECKPOINT_TYPE, CheckpointPredicate, ModelFile, RUN_TYPE, RunPredicate, files_digest,
@@ -32,15 +32,15 @@ impl Audit<'_> {
         statements: &Statements,
         batches: &Batches,
     ) -> Manifests {
-        let opted_out = self.check_opt_outs(statements);
+        let opt_outs = self.check_opt_outs(statements);
         let datasets = self.records.datasets.clone();
         let mut manifests = Manifests::new();
-        let mut gone: BTreeSet<B256> = BTreeSet::new();
+        let mut gone = RemovedWorks::new();
         for dataset in &datasets {
             let id = record_id(dataset);
             let Some(manifest) = self.check_manifest(id, dataset) else { continue };
-            let removed = self.removed_earlier(id, dataset, &manifest);
-            if let Some(deny_list) = self.check_deny_list(manifest.deny_list, &opted_out) {
+            if let Some(deny_list) = self.check_deny_list(manifest.deny_list, &opt_outs) {
+                let removed = self.removed_earlier(&manifest, &gone);
                 self.check_policy(id, &manifest, batches, &deny_list, &removed);
                 let text = format!(
                     "that the list of {} opted-out works was complete is the curator's word",
@@ -48,22 +48,33 @@ impl Audit<'_> {
                 );
                 self.claim("opt-outs.complete", Label::Attested, text);
             }
-            for item in manifest.items.iter().filter(|item| opted_out.contains(&item.digest)) {
-                let text = format!("its author opted out after `{}` was built", manifest.name);
-                let finding = Finding::warning("dataset.opted-out-since", item.content, text);
-                self.findings.push(finding);
-            }
-            for item in manifest.items.iter().filter(|item| gone.contains(&item.content)) {
-                let text = format!("a challenge removed it before `{}` was built", manifest.name);
-                self.findings.push(Finding::warning("dataset.removed-before", item.content, text));
-            }
+            self.check_opted_out_items(id, &manifest, &opt_outs);
             self.check_removals(id, &manifest);
             let removed = self.records.removed_from(id);
             let items = manifest.items.iter().filter(|item| removed.contains(&item.index));
-            gone.extend(items.map(|item| item.content));
+            gone.extend(items.map(|item| (item.author, item.digest)));
             manifests.insert(id, manifest);
         }
         manifests
+    }
+
+    /// Items that somebody opted out: before the version was registered is an error, since is a
+    /// warning.
+    fn check_opted_out_items(&mut self, id: B256, manifest: &Manifest, opt_outs: &OptOuts) {
+        let registry = self.sealed.index.chain.registry;
+        let built = self.ledger.record(registry, id).map_or(u64::MAX, |record| record.time);
+        for item in &manifest.items {
+            let Some((time, author)) = opt_outs.get(&item.digest) else { continue };
+            if *time < built {
+                let text =
+                    format!("`{author}` had opted it out when `{}` was built", manifest.name);
+                self.broken("dataset.opt-out.ignored", item.content, text);
+            } else {
+                let text = format!("`{author}` opted it out after `{}` was built", manifest.name);
+                let finding = Finding::warning("dataset.opted-out-since", item.content, text);
+                self.findings.push(finding);
+            }
+        }
     }
 
     fn check_manifest(&mut self, id: B256, dataset: &Dataset) -> Option<Manifest> {
@@ -102,7 +113,7 @@ impl Audit<'_> {
         manifest: &Manifest,
         batches: &Batches,
         deny_list: &crate::optout::DenyList,
-        removed: &BTreeSet<B256>,
+        removed: &RemovedWorks,
     ) {
         let sources: Option<Vec<Batch>> =
             manifest.sources.iter().map(|source| batches.get(source).cloned()).collect();
@@ -113,7 +124,7 @@ impl Audit<'_> {
         let again = Manifest::build(&manifest.name, &manifest.policy, &sources, deny_list, removed);
         if again.is_ok_and(|again| again == *manifest) {
             let text = format!(
-                "policy applied again to {} works gives the same {} items and {} exclusions; none is opted out",
+                "policy applied again to {} works gives the same {} items and {} exclusions; none is on the opt-out list",
                 manifest.items.len() + manifest.excluded.len(),
                 manifest.items.len(),
                 manifest.excluded.len()
@@ -159,41 +170,24 @@ impl Audit<'_> {
         self.claim("dataset.challenges", self.chain_label, text);
     }
 
-    /// The contents a manifest says challenges removed from earlier versions, as the chain agrees.
-    fn removed_earlier(
-        &mut self,
-        id: B256,
-        dataset: &Dataset,
-        manifest: &Manifest,
-    ) -> BTreeSet<B256> {
-        let chain = self.sealed.index.chain.clone();
+    /// The works a manifest says challenges removed from earlier versions, each shown to be; and a
+    /// warning for what it holds although it was removed from one.
+    fn removed_earlier(&mut self, manifest: &Manifest, gone: &RemovedWorks) -> RemovedWorks {
         let excluded = manifest.excluded.iter();
-        let removed: BTreeSet<B256> = excluded
+        let named: RemovedWorks = excluded
             .filter(|excluded| excluded.exclusion == Exclusion::RemovedByChallenge)
-            .map(|excluded| excluded.content)
+            .map(|excluded| (excluded.author, excluded.digest))
             .collect();
-        let line = match self.ledger.slot(chain.registry, ledger::line_slot(id)) {
-            Some(line) if !line.is_zero() => B256::from(line),
-            Some(_) => id,
-            None => {
-                self.broken("dataset.line.unproven", id, "no storage proof shows its line");
-                return removed;
-            }
-        };
-        let first = dataset.previous.is_zero();
-        for content in &removed {
-            let slot = ledger::removed_from_line_slot(line, *content);
-            let proved =
-                self.ledger.slot(chain.challenges, slot).is_some_and(|word| !word.is_zero());
-            if first || !proved {
-                self.broken(
-                    "dataset.removal.unproven",
-                    content,
-                    "the chain does not show its removal",
-                );
-            }
+        for (_, work) in named.difference(gone) {
+            let text = "no earlier version is shown to have lost it to a challenge";
+            self.broken("dataset.removal.unproven", work, text);
         }
-        removed
+        let kept = manifest.items.iter().filter(|item| gone.contains(&(item.author, item.digest)));
+        for item in kept {
+            let text = format!("a challenge removed it from a version before `{}`", manifest.name);
+            self.findings.push(Finding::warning("dataset.removed-before", item.content, text));
+        }
+        named
     }
 
     pub(super) fn check_training(&mut self, statements: &Statements, manifests: &Manifests) {
@@ -286,7 +280,10 @@ impl Audit<'_> {
         let time = |audit: &Self, id| audit.ledger.record(registry, id).map(|record| record.time);
         match (time(self, checkpoint.run), time(self, id)) {
             (Some(run), Some(done)) if run <= done => {
-                let text = format!("the run was committed {} s before checkpoint {id}", done - run);
+                let text = format!(
+                    "the run's commitment was registered {} s before checkpoint {id}",
+                    done - run
+                );
                 self.claim("run.committed-first", self.chain_label, text);
             }
             _ => self.broken("run.not-committed-first", id, "the run is not shown to come first"),

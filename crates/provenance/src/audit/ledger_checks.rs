@@ -31,8 +31,11 @@ impl Audit<'_> {
             );
             return;
         }
-        self.chain_label = match self.context.block {
-            Some(known) if known == (chain.chain_id, header.number, header.hash) => Label::Verified,
+        let now = self.context.chain;
+        self.chain_label = match now {
+            Some(now) if (now.chain_id, now.hash) == (chain.chain_id, header.hash) => {
+                Label::Verified
+            }
             Some(_) => {
                 self.broken(
                     "chain.block.unknown",
@@ -57,15 +60,26 @@ impl Audit<'_> {
             Label::Verified,
             format!("{slots} storage slots are in the state of block {}", header.hash),
         );
-        let text = match self.chain_label {
-            Label::Verified => {
-                format!("block {} is chain {}'s, asked now", header.number, chain.chain_id)
-            }
-            _ => format!(
-                "it is block {} of chain {}, says the exporter `{}`; check it with --rpc",
-                header.number, chain.chain_id, self.sealed.exporter
-            ),
+        self.claim_block(&header);
+    }
+
+    fn claim_block(&mut self, header: &HeaderSummary) {
+        let block = format!(
+            "block {} of chain {}, of Unix time {}",
+            header.number, self.sealed.index.chain.chain_id, header.timestamp
+        );
+        let Some(now) = self.context.chain else {
+            let exporter = self.sealed.exporter;
+            let text =
+                format!("it is {block}, says the exporter `{exporter}`; check it with --rpc");
+            return self.claim("chain.block", self.chain_label, text);
         };
+        if now.events > 0 {
+            let text =
+                format!("{} events of the {} blocks since are not in it", now.events, now.behind);
+            self.findings.push(Finding::warning("chain.block.behind", header.hash, text));
+        }
+        let text = format!("it is {block}, asked now, {} blocks ago", now.behind);
         self.claim("chain.block", self.chain_label, text);
     }
 

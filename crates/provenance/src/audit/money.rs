@@ -59,10 +59,12 @@ impl Audit<'_> {
             epochs.sort_by_key(|epoch| epoch.epoch);
             payouts.extend(self.check_pool(token, vault, &epochs, manifests, &payees));
         }
-        if !payouts.is_empty() {
-            let text = "that the model earned in no other token is the exporter's word";
-            self.claim("payout.tokens", Label::Attested, text);
-        }
+        let (label, text) = if payouts.is_empty() {
+            (Label::Missing, "no revenue is shown; that there is none is the exporter's word")
+        } else {
+            (Label::Attested, "that the model earned in no other token is the exporter's word")
+        };
+        self.claim("payout.tokens", label, text);
         for token in by_token.keys() {
             self.broken("payout.pool.unknown", token, "the index names no pool in this token");
         }
@@ -189,11 +191,22 @@ impl Audit<'_> {
             == (total, epoch, held, accounted)
             && (epoch == 0 || (root.is_some() && proved == root));
         if agrees {
+            if let Some(last) = last {
+                let text = format!(
+                    "epoch {epoch} recomputes bit for bit from dataset {} and its payees",
+                    last.terms.dataset
+                );
+                self.claim("payout.computed", Label::Verified, text);
+            }
             let text = format!(
-                "{} of {} received in token {token} were distributed in {epoch} epochs; every share recomputes bit for bit",
+                "its root is the accepted one: {} of {} received in token {token} are distributed",
                 pool.funded, pool.received
             );
-            self.claim("payout.computed", Label::Verified, text);
+            self.claim("payout.accepted", self.chain_label, text);
+            if epoch > 1 {
+                let text = "that the epochs before were accepted as computed here is the accountant's word";
+                self.claim("payout.history", Label::Attested, text);
+            }
         } else {
             self.broken("payout.pool.mismatch", token, "the accepted root is not the computed one");
         }

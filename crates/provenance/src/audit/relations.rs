@@ -36,7 +36,7 @@ impl Audit<'_> {
                     == Some(Digest::from(model.name))
         });
         if good && signed.signers.contains(&PublicKey::Account(model.author)) {
-            let text = format!("model {id} is described and owned by `{}`", model.author);
+            let text = format!("model {id} is as its owner `{}` describes it", model.author);
             self.claim("model.statement", Label::Verified, text);
         } else {
             self.broken("model.statement.mismatch", id, "record and statement differ");
@@ -63,6 +63,28 @@ impl Audit<'_> {
             } else {
                 let message = "its curator's statement is not there";
                 self.broken("dataset.statement.missing", record_id(dataset), message);
+            }
+        }
+    }
+
+    /// What the records name is there: leaving a dataset out would hide its taint.
+    pub(super) fn check_complete(&mut self) {
+        let records = self.records.clone();
+        let datasets: BTreeSet<B256> = records.datasets.iter().map(record_id).collect();
+        let runs: BTreeSet<B256> = records.runs.iter().map(record_id).collect();
+        for checkpoint in &records.checkpoints {
+            let id = record_id(checkpoint);
+            if !datasets.contains(&checkpoint.dataset) {
+                self.broken("checkpoint.dataset.missing", id, "its dataset is not in the bundle");
+            }
+            if !runs.contains(&checkpoint.run) {
+                self.broken("checkpoint.run.missing", id, "its run is not in the bundle");
+            }
+        }
+        for dataset in records.datasets.iter().filter(|dataset| !dataset.previous.is_zero()) {
+            if !datasets.contains(&dataset.previous) {
+                let message = "the version before it is not in the bundle";
+                self.broken("dataset.previous.missing", record_id(dataset), message);
             }
         }
     }

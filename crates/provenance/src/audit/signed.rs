@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use alloy_primitives::Address;
 use probity_core::{
     Digest, Label,
     log::{Checkpoint, VerifierKey, leaf_hash},
+    records::record_id,
     statement::{self, Signed},
 };
 
@@ -17,6 +19,8 @@ use crate::{
 
 /// Checked statements by the digest of their payload.
 pub(crate) type Statements = BTreeMap<Digest, Signed>;
+/// When and by whom works were first opted out.
+pub(crate) type OptOuts = BTreeMap<Digest, (u64, Address)>;
 /// Contents statements by digest.
 pub(crate) type Batches = BTreeMap<Digest, Batch>;
 
@@ -96,14 +100,7 @@ impl Audit<'_> {
                     continue;
                 }
             };
-            let root = batch.root();
-            let anchored = self.records.anchors.iter().any(|anchor| {
-                anchor.root == root
-                    && anchor.author == batch.predicate.author
-                    && anchor.size == batch.contents.len() as u64
-                    && Digest::from(anchor.statement) == signed.digest
-            });
-            if !anchored {
+            if !self.records.anchors.contains(&batch.anchor()) {
                 self.broken(
                     "content.not-anchored",
                     signed.digest,
@@ -123,36 +120,37 @@ impl Audit<'_> {
         batches
     }
 
-    /// Works whose opt-outs are signed and registered.
-    pub(super) fn check_opt_outs(&mut self, statements: &Statements) -> optout::DenyList {
-        let mut backed = optout::DenyList::default();
+    /// Registered opt-outs: the record is its author's word, by signature or transaction. Where the
+    /// statement behind it is in the bundle, it must say the same.
+    pub(super) fn check_opt_outs(&mut self, statements: &Statements) -> OptOuts {
+        let records = self.records.opt_outs.clone();
         for signed in
             statements.values().filter(|s| s.statement.predicate_type == optout::OPT_OUT_TYPE)
         {
             match optout::open(signed) {
-                Ok(records) => {
-                    let registered =
-                        records.iter().all(|record| self.records.opt_outs.contains(record));
-                    if !registered {
-                        self.broken(
-                            "opt-out.not-registered",
-                            signed.digest,
-                            "not all of its works are on chain",
-                        );
-                    }
-                    backed.extend(records.iter().map(|record| Digest::from(record.digest)));
+                Ok(stated) if records.iter().any(|record| stated.contains(record)) => {}
+                Ok(_) => {
+                    let message = "none of its works is registered by it";
+                    self.broken("opt-out.not-registered", signed.digest, message);
                 }
                 Err(error) => self.broken("opt-out.invalid", signed.digest, error),
             }
         }
-        backed
+        let registry = self.sealed.index.chain.registry;
+        let mut found = OptOuts::new();
+        for record in records.iter().filter(|record| optout::is_of_training(record)) {
+            let Some(stored) = self.ledger.record(registry, record_id(record)) else { continue };
+            let earlier = found.entry(record.digest.into()).or_insert((stored.time, record.author));
+            *earlier = (*earlier).min((stored.time, record.author));
+        }
+        found
     }
 
     /// The list a manifest was checked against, each entry backed by an opt-out.
     pub(super) fn check_deny_list(
         &mut self,
         commitment: Digest,
-        backed: &optout::DenyList,
+        backed: &OptOuts,
     ) -> Option<optout::DenyList> {
         let name = bundle::deny_list_name(&commitment);
         let listed: Vec<Digest> = self.json_file(&name)?;
@@ -162,7 +160,7 @@ impl Audit<'_> {
             self.broken("opt-out.list.mismatch", name, "not the list the manifest names");
             return None;
         }
-        if let Some(work) = listed.iter().find(|work| !backed.contains(work)) {
+        if let Some(work) = listed.iter().find(|work| !backed.contains_key(work)) {
             self.broken("opt-out.list.unbacked", name, format!("nobody opted out `{work}`"));
             return None;
         }

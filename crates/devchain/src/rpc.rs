@@ -285,7 +285,12 @@ fn parse(raw: &RawValue) -> Parsed {
     let Ok(Identity { id }) = serde_json::from_str(raw.get()) else {
         return invalid(None, "a request is an object");
     };
-    let plain = |id: &RawValue| !id.get().starts_with(['{', '[', 't', 'f']);
+    // Parsed whole, as it is repeated in the answer: a number out of range or half a surrogate pair
+    // would make that unreadable.
+    let plain = |id: &RawValue| {
+        serde_json::from_str::<serde_json::Value>(id.get())
+            .is_ok_and(|id| id.is_string() || id.is_number() || id.is_null())
+    };
     if id.as_deref().is_some_and(|id| !plain(id)) {
         return invalid(None, "`id` is a string, a number or null");
     }

@@ -28,6 +28,9 @@ async fn malformed_requests_get_the_standard_codes() {
     assert_eq!(code(&world, r#"{"id":1}"#).await, -32600);
     assert_eq!(code(&world, r#"{"id":1,"jsonrpc":"1.0","method":"eth_chainId"}"#).await, -32600);
     assert_eq!(code(&world, r#"{"id":{},"method":"eth_chainId"}"#).await, -32600);
+    // Found by fuzzing: ids that no reader of the answer could read.
+    assert_eq!(code(&world, r#"{"id":1e999,"method":"eth_chainId"}"#).await, -32600);
+    assert_eq!(code(&world, r#"{"id":"\ud800","method":"eth_chainId"}"#).await, -32600);
     assert_eq!(code(&world, r#"{"id":1,"method":"eth_getBalance","params":{}}"#).await, -32602);
     assert_eq!(code(&world, r#"{"id":1,"method":"eth_getBalance","params":[]}"#).await, -32602);
     assert_eq!(

@@ -19,6 +19,23 @@ pub(crate) struct Args {
 pub(crate) enum Command {
     /// Tell the whole story on real data: register, train, earn, pay, audit.
     Demo(Demo),
+    /// Make a workspace: a folder with a log, objects, keys, and a chain.
+    Init(Init),
+    /// Register works, and see who registered one.
+    #[command(subcommand)]
+    Content(Content),
+    /// Reserve works against training, and prove that a work is not reserved.
+    #[command(subcommand, name = "optout")]
+    OptOut(OptOut),
+    /// Build datasets and challenge their items.
+    #[command(subcommand)]
+    Dataset(Dataset),
+    /// Register models, train them, look at their taint.
+    #[command(subcommand)]
+    Model(Model),
+    /// Take revenue in, compute payouts, pay them out.
+    #[command(subcommand)]
+    Payout(Payout),
     /// Make, import and list keys.
     #[command(subcommand)]
     Key(Key),
@@ -154,6 +171,11 @@ pub(crate) struct Audit {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Log {
+    /// Sign the log as it is with its key, and announce it on chain.
+    Checkpoint {
+        #[command(flatten)]
+        signer: Signer,
+    },
     /// Prove that a statement is in the log; prints the proof.
     Prove {
         /// The statement's digest.
@@ -193,4 +215,301 @@ pub(crate) enum Index {
     Rebuild(Folder),
     /// Print the index's whole content, sorted.
     Dump(Folder),
+}
+
+/// Which workspace, and which of its keys signs and pays.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Signer {
+    /// The key that signs and pays.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) key: String,
+    #[command(flatten)]
+    pub(crate) folder: Folder,
+    #[command(flatten)]
+    pub(crate) passphrase: Passphrase,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Init {
+    /// Name of the first key. On an embedded chain it owns all coins.
+    #[arg(long, value_name = "NAME", default_value = "owner")]
+    pub(crate) key: String,
+    /// Use the EVM chain at this URL instead of an embedded one. Sends nothing.
+    #[arg(long, value_name = "URL")]
+    pub(crate) rpc: Option<String>,
+    #[command(flatten)]
+    pub(crate) folder: Folder,
+    #[command(flatten)]
+    pub(crate) passphrase: Passphrase,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum AiTrain {
+    Allow,
+    Constrained,
+    Deny,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Content {
+    /// Sign works as one batch and anchor it on chain.
+    Register {
+        /// The works.
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+        /// SPDX licence expression.
+        #[arg(long, visible_alias = "license")]
+        licence: String,
+        /// Whether models may be trained on them.
+        #[arg(long, value_enum, default_value = "allow")]
+        ai_train: AiTrain,
+        /// Not for commercial models.
+        #[arg(long)]
+        non_commercial: bool,
+        /// TOML file of `[[payee]]` tables with `account` and `bps`; without it the author earns all.
+        #[arg(long, value_name = "FILE")]
+        split: Option<PathBuf>,
+        /// Media type of the works.
+        #[arg(long, default_value = "application/octet-stream")]
+        media_type: String,
+        /// Each line of the files is a work of its own.
+        #[arg(long)]
+        lines: bool,
+        #[command(flatten)]
+        signer: Signer,
+    },
+    /// Say who registered a work. Exit 1: nobody.
+    Verify {
+        /// The work.
+        file: PathBuf,
+        #[command(flatten)]
+        folder: Folder,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum OptOut {
+    /// Reserve works against training.
+    Register {
+        /// The works: files or their SHA-256.
+        #[arg(required = true)]
+        works: Vec<String>,
+        #[command(flatten)]
+        signer: Signer,
+    },
+    /// Prove that a work is not on the present opt-out list. Exit 1: it is.
+    ProveAbsent {
+        /// The work: a file or its SHA-256.
+        work: String,
+        #[command(flatten)]
+        folder: Folder,
+    },
+    /// Check such a proof, offline.
+    Verify {
+        /// A proof printed by `optout prove-absent`.
+        proof: PathBuf,
+    },
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum ChallengeReason {
+    OptedOut,
+    LicenceMismatch,
+    Duplicate,
+    FakeLabel,
+    Stolen,
+}
+
+/// An item of a dataset.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ItemOf {
+    /// The dataset's record id.
+    pub(crate) dataset: alloy_primitives::B256,
+    /// The item's position.
+    pub(crate) index: u64,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Dataset {
+    /// Apply a policy to everything registered and report. Registers only with `--register`.
+    Build {
+        /// A name for people.
+        name: String,
+        /// TOML file: `licences`, `commercial`, `maxItemsPerAuthor`; without it everything that
+        /// permits training enters.
+        #[arg(long, value_name = "FILE")]
+        policy: Option<PathBuf>,
+        /// The version it follows.
+        #[arg(long, value_name = "ID")]
+        previous: Option<alloy_primitives::B256>,
+        /// Write the manifest here.
+        #[arg(long, value_name = "FILE")]
+        manifest: Option<PathBuf>,
+        /// Sign, log and register it.
+        #[arg(long, requires_all = ["court", "key"])]
+        register: bool,
+        /// TOML file of the court that decides challenges.
+        #[arg(long, value_name = "FILE")]
+        court: Option<PathBuf>,
+        /// The data DAO's account and its part of the data's share.
+        #[arg(long, value_name = "ACCOUNT", requires = "treasury_bps")]
+        treasury: Option<alloy_primitives::Address>,
+        /// In 1/10,000.
+        #[arg(long, value_name = "BPS", requires = "treasury", default_value = None)]
+        treasury_bps: Option<u16>,
+        /// The key that signs and pays.
+        #[arg(long, value_name = "NAME")]
+        key: Option<String>,
+        #[command(flatten)]
+        folder: Folder,
+        #[command(flatten)]
+        passphrase: Passphrase,
+    },
+    /// Challenge an item, staking the court's bond.
+    Challenge {
+        #[command(flatten)]
+        item: ItemOf,
+        /// Why it should go.
+        #[arg(long, value_enum)]
+        reason: ChallengeReason,
+        /// File that shows it.
+        #[arg(long, value_name = "FILE")]
+        evidence: PathBuf,
+        #[command(flatten)]
+        signer: Signer,
+    },
+    /// Defend a challenged item, staking the same bond.
+    Answer {
+        #[command(flatten)]
+        item: ItemOf,
+        /// File that says why it should stay.
+        #[arg(long, value_name = "FILE")]
+        rebuttal: PathBuf,
+        #[command(flatten)]
+        signer: Signer,
+    },
+    /// Carry out what the workspace's arbiters decide.
+    Resolve {
+        #[command(flatten)]
+        item: ItemOf,
+        /// The item goes; otherwise it stays.
+        #[arg(long)]
+        uphold: bool,
+        /// File of the opinion.
+        #[arg(long, value_name = "FILE")]
+        opinion: PathBuf,
+        /// The arbiters' keys, under the same passphrase.
+        #[arg(long, value_name = "NAME", required = true)]
+        arbiter: Vec<String>,
+        #[command(flatten)]
+        signer: Signer,
+    },
+    /// End a case whose window is over.
+    Settle {
+        #[command(flatten)]
+        item: ItemOf,
+        #[command(flatten)]
+        signer: Signer,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Model {
+    /// Register a model.
+    Register {
+        /// Its name.
+        name: String,
+        /// What it is for.
+        #[arg(long)]
+        description: String,
+        /// Who proposes payouts; the owner without it.
+        #[arg(long, value_name = "ACCOUNT")]
+        accountant: Option<alloy_primitives::Address>,
+        /// The data's part of the revenue, in 1/10,000.
+        #[arg(long, value_name = "BPS")]
+        data_bps: u16,
+        /// TOML file of the court that decides payout disputes.
+        #[arg(long, value_name = "FILE")]
+        court: PathBuf,
+        #[command(flatten)]
+        signer: Signer,
+    },
+    /// Commit to a run of the built-in trainer, train, and register the checkpoint.
+    Train {
+        /// The model's record id.
+        model: alloy_primitives::B256,
+        /// The dataset's record id.
+        #[arg(long, value_name = "ID")]
+        dataset: alloy_primitives::B256,
+        /// TOML file of the trainer's settings.
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+        #[command(flatten)]
+        signer: Signer,
+    },
+    /// Say whether the newest checkpoint is tainted. Exit 1: it is.
+    Taint {
+        /// The model's record id.
+        model: alloy_primitives::B256,
+        #[command(flatten)]
+        folder: Folder,
+    },
+}
+
+/// The money of a model in a token.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct PoolOf {
+    /// The model's record id.
+    pub(crate) model: alloy_primitives::B256,
+    /// The token; the chain's native coin without it.
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) token: Option<alloy_primitives::Address>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Payout {
+    /// Pay revenue in.
+    Pay {
+        #[command(flatten)]
+        pool: PoolOf,
+        /// In the token's smallest unit.
+        #[arg(long)]
+        amount: u128,
+        #[command(flatten)]
+        signer: Signer,
+    },
+    /// Compute the next epoch, line by line. Sends nothing.
+    Compute {
+        #[command(flatten)]
+        pool: PoolOf,
+        /// Only this account's lines.
+        #[arg(long, value_name = "ACCOUNT")]
+        explain: Option<alloy_primitives::Address>,
+        #[command(flatten)]
+        folder: Folder,
+    },
+    /// Propose the next epoch's root, staking the court's bond.
+    Propose {
+        #[command(flatten)]
+        pool: PoolOf,
+        #[command(flatten)]
+        signer: Signer,
+    },
+    /// Accept a root whose dispute window is over.
+    Settle {
+        #[command(flatten)]
+        pool: PoolOf,
+        #[command(flatten)]
+        signer: Signer,
+    },
+    /// Pay an account what it is owed.
+    Claim {
+        #[command(flatten)]
+        pool: PoolOf,
+        /// Who is paid; the signer without it.
+        #[arg(long, value_name = "ACCOUNT")]
+        account: Option<alloy_primitives::Address>,
+        #[command(flatten)]
+        signer: Signer,
+    },
 }

@@ -2,9 +2,14 @@
 
 mod args;
 mod audit;
+mod content;
+mod dataset;
 mod demo;
 mod keys;
+mod model;
 mod output;
+mod payout;
+mod settings;
 mod workspace;
 
 use std::process::ExitCode;
@@ -32,6 +37,12 @@ async fn run(args: Args) -> anyhow::Result<bool> {
     let json = args.json;
     match args.command {
         Command::Demo(demo) => demo::run(demo, json).await,
+        Command::Init(init) => workspace::init(init, json).await,
+        Command::Content(content) => content::content(content, json).await,
+        Command::OptOut(opt_out) => content::opt_out(opt_out, json).await,
+        Command::Dataset(dataset) => dataset::run(dataset, json).await,
+        Command::Model(model) => model::run(model, json).await,
+        Command::Payout(payout) => payout::run(payout, json).await,
         Command::Key(key) => keys::run(key, json),
         Command::Explain(explain) => workspace::explain(explain, json).await,
         Command::List(list) => workspace::list(list, json).await,

@@ -2,27 +2,54 @@
 
 use std::{fs, sync::Arc};
 
+use alloy_primitives::U256;
 use anyhow::{Context as _, bail};
 use probity_core::{
     SystemClock,
     keys::{KeyType, SecretKey},
+    keystore::Cost,
     log::VerifierKey,
 };
-use probity_node::{LogProof, NodeError, Workspace, archive};
+use probity_node::{ChainChoice, LogProof, NodeError, Workspace, archive};
 use serde_json::json;
 
 use crate::{
-    args::{Bundle, Chain, Explain, Folder, Index, Log},
+    args::{Bundle, Chain, Explain, Folder, Index, Init, Log},
     audit,
     output::{self, say},
+    settings::{self, open},
 };
 
 /// Kinds of records, in the order they depend on each other.
 const KINDS: [&str; 8] =
     ["licence", "content", "opt-out", "anchor", "dataset", "run", "model", "checkpoint"];
 
-async fn open(folder: &Folder) -> anyhow::Result<Workspace> {
-    Ok(Workspace::open(&folder.dir, Arc::new(SystemClock)).await?)
+pub(crate) async fn init(args: Init, json: bool) -> anyhow::Result<bool> {
+    let passphrase = output::passphrase(&args.passphrase)?;
+    let key = SecretKey::generate(KeyType::Secp256k1)?;
+    let account = key.address()?;
+    let choice = match args.rpc {
+        Some(url) => ChainChoice::Rpc(url),
+        // A million coins of 10^18 wei.
+        None => ChainChoice::Embedded(vec![(account, U256::from(10).pow(U256::from(24)))]),
+    };
+    let is_embedded = matches!(choice, ChainChoice::Embedded(_));
+    let (dir, clock) = (&args.folder.dir, Arc::new(SystemClock));
+    let workspace =
+        Workspace::create(dir, choice, false, &passphrase, Cost::Standard, clock).await?;
+    workspace.keyring().store(&args.key, &key, &passphrase, Cost::Standard)?;
+    if is_embedded {
+        workspace.chain().deploy(&key).await?;
+    } else if workspace.chain().expect_contracts().await.is_err() {
+        say("the contracts are not on this chain: send coins to the account, then deploy them");
+    }
+    if json {
+        let chain = workspace.chain().chain_id();
+        output::json(&json!({ "account": account, "chainId": chain, "dir": dir }))?;
+    } else {
+        output::line(account)?;
+    }
+    Ok(true)
 }
 
 pub(crate) async fn explain(args: Explain, json: bool) -> anyhow::Result<bool> {
@@ -90,6 +117,20 @@ pub(crate) async fn bundle(command: Bundle, json: bool) -> anyhow::Result<bool> 
 
 pub(crate) async fn log(command: Log, json: bool) -> anyhow::Result<bool> {
     match command {
+        Log::Checkpoint { signer } => {
+            let (mut workspace, key) = settings::signer(&signer).await?;
+            let log =
+                workspace.keyring().unlock("log", &output::passphrase(&signer.passphrase)?)?;
+            let checkpoint = workspace.anchor_log(&log, &key).await?;
+            if json {
+                let (size, root) = (checkpoint.size(), checkpoint.root());
+                output::json(&json!({ "size": size, "root": root }))?;
+            } else {
+                output::line(checkpoint.root())?;
+                say(format!("{} statements signed and announced on chain", checkpoint.size()));
+            }
+            Ok(true)
+        }
         Log::Prove { digest, folder } => {
             let workspace = open(&folder).await?;
             workspace.sync().await?;
@@ -99,15 +140,13 @@ pub(crate) async fn log(command: Log, json: bool) -> anyhow::Result<bool> {
         }
         Log::Verify { proof: None, folder, .. } => {
             let workspace = open(&folder).await?;
-            let report = workspace
-                .log()
-                .folder()
-                .verify(&workspace.log_verifier()?)
-                .map_err(NodeError::from)?;
+            let key = workspace.log_verifier()?;
+            workspace.log().folder().verify(&key).map_err(NodeError::from)?;
+            let size = workspace.log().size();
             if json {
-                output::json(&json!({ "size": workspace.log().size(), "holds": true }))?;
+                output::json(&json!({ "size": size, "holds": true }))?;
             } else {
-                output::line(format!("the log holds: {report:?}"))?;
+                output::line(format!("the log of {size} statements holds"))?;
             }
             Ok(true)
         }

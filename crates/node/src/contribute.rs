@@ -109,6 +109,13 @@ impl Workspace {
         Ok(batches)
     }
 
+    /// The registered batches that hold a work.
+    pub async fn registrations(&self, work: &Digest) -> Result<Vec<Batch>, NodeError> {
+        let mut batches = self.anchored().await?;
+        batches.retain(|batch| batch.works.iter().any(|(_, held)| held == work));
+        Ok(batches)
+    }
+
     /// Stores a Merkle root on chain.
     pub(crate) async fn anchor(
         &self,

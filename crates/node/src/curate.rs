@@ -4,6 +4,7 @@ use alloy_primitives::{Address, B256, Bytes};
 use probity_chain::{Receipt, Registry, convert};
 use probity_core::{
     Digest,
+    absence::{AbsenceError, AbsenceProof},
     json::{self, JsonError},
     keys::SecretKey,
     records::{Anchor, Court, Dataset, OptOut, record_id},
@@ -15,7 +16,29 @@ use probity_provenance::{
     optout::{self, DenyList, OPT_OUT_SUBJECT},
 };
 
+use serde::{Deserialize, Serialize};
+
 use crate::{NodeError, Workspace};
+
+/// A proof that a work is not on an opt-out list. That the list is the one meant is for the reader to
+/// compare: datasets name theirs in their manifest, anchors on chain hold them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AbsentWork {
+    /// Digest of the work.
+    pub work: Digest,
+    /// Commitment to the list.
+    pub list: Digest,
+    /// The proof.
+    pub proof: AbsenceProof,
+}
+
+impl AbsentWork {
+    /// Checks the proof, offline.
+    pub fn verify(&self) -> Result<(), AbsenceError> {
+        self.proof.verify(&self.work, &self.list)
+    }
+}
 
 /// What a dataset record needs beside its manifest.
 #[derive(Debug, Clone)]
@@ -59,6 +82,17 @@ impl Workspace {
             }
         }
         Ok(list)
+    }
+
+    /// Proves that a work is not on the present opt-out list; `None` where it is.
+    pub async fn prove_not_opted_out(&self, work: Digest) -> Result<Option<AbsentWork>, NodeError> {
+        self.sync().await?;
+        let list = self.deny_list().await?;
+        if list.contains(&work) {
+            return Ok(None);
+        }
+        let proof = list.sorted().prove_absence(&work)?;
+        Ok(Some(AbsentWork { work, list: list.commitment(), proof }))
     }
 
     /// Works that challenges removed from a version or from those before it.

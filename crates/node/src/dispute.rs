@@ -6,7 +6,7 @@ use probity_chain::{Challenges, Receipt, convert};
 use probity_core::{
     Digest,
     keys::SecretKey,
-    records::{Contract, Dataset, DatasetItem, Ruling, signing_hash},
+    records::{Contract, Dataset, DatasetItem, Ruling, record_id, signing_hash},
 };
 
 use crate::{NodeError, Workspace};
@@ -71,11 +71,24 @@ impl Workspace {
             evidence: self.objects.put(evidence).await?.into(),
         };
         let receipt = self.chain().send(challenger, challenges, &call).await?;
-        let round = Challenges::roundOfCall { dataset, item: convert(&item)? };
-        let round = self.chain().call(challenges, &round).await?;
-        let values = (dataset, item.index, item.content, item.weight, round);
-        let id = keccak256(values.abi_encode());
-        Ok((Challenge { id, dataset: record, item }, receipt))
+        Ok((self.case(record, item).await?, receipt))
+    }
+
+    /// The newest challenge of an item.
+    pub async fn challenge_of(&self, dataset: B256, index: u64) -> Result<Challenge, NodeError> {
+        let record = self.dataset(dataset).await?;
+        let manifest = self.manifest(&record.manifest.into()).await?;
+        let item = manifest.items.iter().find(|item| item.index == index);
+        let unknown = || NodeError::Unknown(format!("item {index} of dataset {dataset}"));
+        self.case(record, item.ok_or_else(unknown)?.record()).await
+    }
+
+    async fn case(&self, dataset: Dataset, item: DatasetItem) -> Result<Challenge, NodeError> {
+        let id = record_id(&dataset);
+        let call = Challenges::roundOfCall { dataset: id, item: convert(&item)? };
+        let round = self.chain().call(self.chain().contracts().challenges, &call).await?;
+        let values = (id, item.index, item.content, item.weight, round);
+        Ok(Challenge { id: keccak256(values.abi_encode()), dataset, item })
     }
 
     /// Defends a challenged item, staking the same bond.

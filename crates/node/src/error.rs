@@ -158,6 +158,9 @@ pub enum NodeError {
     /// Weights.
     #[error(transparent)]
     Weights(#[from] WeightsError),
+    /// An opt-out list.
+    #[error(transparent)]
+    Set(#[from] probity_core::absence::SetError),
     /// JSON of our own.
     #[error(transparent)]
     Json(#[from] JsonError),
@@ -208,7 +211,11 @@ impl NodeError {
                     .to_owned()
             }
             Self::PlanStale(_) => "plan the dataset again".to_owned(),
-            Self::Object(_) | Self::Log(_) => "probity log verify checks the whole log".to_owned(),
+            Self::Log(_) => {
+                "probity log checkpoint signs the log as it is; probity log verify checks it"
+                    .to_owned()
+            }
+            Self::Object(_) => "probity log verify checks the whole log".to_owned(),
             Self::Index(_) => "probity index rebuild makes the index anew".to_owned(),
             _ => return None,
         })

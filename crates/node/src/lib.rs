@@ -16,7 +16,7 @@ mod train;
 mod workspace;
 
 pub use contribute::{Contribution, Work};
-pub use curate::DatasetPlan;
+pub use curate::{AbsentWork, DatasetPlan};
 pub use dispute::{Challenge, Decision, Reason};
 pub use error::NodeError;
 pub use evidence::audit_bundle;

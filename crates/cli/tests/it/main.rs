@@ -6,3 +6,4 @@ mod input;
 mod peers;
 mod story;
 mod tool;
+mod workflow;

@@ -1,0 +1,169 @@
+//! `probity content` and `probity optout`.
+
+use std::path::Path;
+
+use probity_core::{
+    Digest,
+    licence::{LicenceTerms, Permission},
+    money::Bps,
+};
+use probity_node::{AbsentWork, Work};
+use probity_provenance::content::Payee;
+use serde_json::json;
+
+use crate::{
+    args::{AiTrain, Content, OptOut},
+    output, settings,
+};
+
+pub(crate) async fn content(command: Content, json: bool) -> anyhow::Result<bool> {
+    match command {
+        Content::Register { .. } => register(command, json).await,
+        Content::Verify { file, folder } => {
+            let work = Digest::of(&settings::read(&file)?);
+            let found = settings::open(&folder).await?.registrations(&work).await?;
+            let rows: Vec<_> = found
+                .iter()
+                .map(|batch| {
+                    json!({
+                        "work": work,
+                        "author": batch.predicate.author,
+                        "licence": batch.predicate.licence,
+                        "statement": batch.statement,
+                        "time": batch.predicate.time,
+                    })
+                })
+                .collect();
+            if json {
+                output::json(&rows)?;
+                return Ok(!rows.is_empty());
+            }
+            for batch in &found {
+                output::line(format!(
+                    "{} registered by {} under {}, in statement {}",
+                    work, batch.predicate.author, batch.predicate.licence.spdx, batch.statement
+                ))?;
+            }
+            if found.is_empty() {
+                output::line(format!("{work} is not registered"))?;
+            }
+            Ok(!found.is_empty())
+        }
+    }
+}
+
+async fn register(command: Content, json: bool) -> anyhow::Result<bool> {
+    let Content::Register {
+        files,
+        licence,
+        ai_train,
+        non_commercial,
+        split,
+        media_type,
+        lines,
+        signer,
+    } = command
+    else {
+        return Ok(false);
+    };
+    let terms = LicenceTerms {
+        train: match ai_train {
+            AiTrain::Allow => Permission::Allow,
+            AiTrain::Constrained => Permission::Constrained,
+            AiTrain::Deny => Permission::Deny,
+        },
+        commercial: !non_commercial,
+        ..LicenceTerms::open(&licence)?
+    };
+    let mut works = Vec::new();
+    for file in &files {
+        works.extend(works_of(file, settings::read(file)?, lines));
+    }
+    let payees = split.as_deref().map(settings::split).transpose()?;
+    let (mut workspace, key) = settings::signer(&signer).await?;
+    let author = key.address()?;
+    let payees = payees.unwrap_or_else(|| vec![Payee { account: author, bps: Bps::WHOLE }]);
+    workspace.register_licence(&key, &terms).await?;
+    let done = workspace.contribute(&key, terms, payees, &media_type, &works).await?;
+    if json {
+        output::json(&json!({
+            "statement": done.batch.statement,
+            "anchor": done.anchor,
+            "works": works.len(),
+            "transaction": done.receipt.transaction,
+            "gas": done.receipt.gas,
+        }))?;
+    } else {
+        output::line(done.batch.statement)?;
+        output::say(format!("{} works, one anchor for {} gas", works.len(), done.receipt.gas));
+    }
+    Ok(true)
+}
+
+/// A file as one work, or each of its lines, with its line end, as one.
+fn works_of(file: &Path, bytes: Vec<u8>, lines: bool) -> Vec<Work> {
+    let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    if !lines {
+        return vec![Work { name, bytes }];
+    }
+    let line = |(index, line): (usize, &[u8])| Work {
+        name: format!("{name}:{}", index + 1),
+        bytes: line.to_vec(),
+    };
+    bytes.split_inclusive(|byte| *byte == b'\n').enumerate().map(line).collect()
+}
+
+/// A work given as a file or as its digest.
+fn work(text: &str) -> anyhow::Result<Digest> {
+    match text.parse::<Digest>() {
+        Ok(digest) if !Path::new(text).exists() => Ok(digest),
+        _ => Ok(Digest::of(&settings::read(Path::new(text))?)),
+    }
+}
+
+pub(crate) async fn opt_out(command: OptOut, json: bool) -> anyhow::Result<bool> {
+    match command {
+        OptOut::Register { works, signer } => {
+            let named = works.iter().map(|text| Ok((text.clone(), work(text)?)));
+            let named = named.collect::<anyhow::Result<Vec<_>>>()?;
+            let (mut workspace, key) = settings::signer(&signer).await?;
+            let receipts = workspace.opt_out(&key, &named).await?;
+            if json {
+                let sent: Vec<_> = receipts.iter().map(|receipt| receipt.transaction).collect();
+                output::json(&json!({ "works": named.len(), "transactions": sent }))?;
+            } else {
+                output::line(format!("{} works are reserved against training", receipts.len()))?;
+            }
+            Ok(true)
+        }
+        OptOut::ProveAbsent { work: text, folder } => {
+            let work = work(&text)?;
+            let workspace = settings::open(&folder).await?;
+            if let Some(proof) = workspace.prove_not_opted_out(work).await? {
+                output::json(&proof)?;
+                Ok(true)
+            } else {
+                output::say(format!("{work} is opted out"));
+                Ok(false)
+            }
+        }
+        OptOut::Verify { proof: path } => verify(&path, json),
+    }
+}
+
+fn verify(path: &Path, json: bool) -> anyhow::Result<bool> {
+    use anyhow::Context as _;
+    let bytes = settings::read(path)?;
+    let proof: AbsentWork = serde_json::from_slice(&bytes)
+        .with_context(|| format!("`{}` is no proof of absence", path.display()))?;
+    let holds = proof.verify();
+    if json {
+        output::json(&json!({ "work": proof.work, "list": proof.list, "absent": holds.is_ok() }))?;
+    } else {
+        match &holds {
+            Ok(()) => output::line(format!("{} is not on list {}", proof.work, proof.list))?,
+            Err(error) => output::line(format!("the proof does not hold: {error}"))?,
+        }
+    }
+    Ok(holds.is_ok())
+}

@@ -1,0 +1,224 @@
+//! A whole life of a model by commands alone, in a workspace that `init` made.
+
+use std::{
+    fs,
+    io::{BufRead as _, BufReader},
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use serde_json::Value;
+
+use crate::tool::{Said, foundry, probity, run};
+
+/// A workspace with a passphrase file beside it.
+struct Desk {
+    folder: tempfile::TempDir,
+}
+
+impl Desk {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("passphrase"), "a passphrase\n").unwrap();
+        Self { folder }
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.folder.path().join(name).to_str().unwrap().to_owned()
+    }
+
+    fn write(&self, name: &str, text: &str) -> String {
+        let path = self.path(name);
+        fs::write(&path, text).unwrap();
+        path
+    }
+
+    /// Runs a command on the workspace.
+    fn read(&self, arguments: &[&str]) -> Said {
+        let dir = self.path("w");
+        probity(&[arguments, &["--dir", &dir]].concat())
+    }
+
+    /// Runs a command that signs with a key.
+    fn signed(&self, key: &str, arguments: &[&str]) -> Said {
+        let passphrase = self.path("passphrase");
+        self.read(&[arguments, &["--key", key, "--passphrase-file", &passphrase]].concat())
+    }
+
+    /// As `signed`, and it must succeed; returns its only line.
+    fn done(&self, arguments: &[&str]) -> String {
+        let said = self.signed("owner", arguments);
+        assert_eq!(said.code, 0, "{arguments:?}: {}", said.err);
+        said.out.trim().to_owned()
+    }
+}
+
+fn artifact(name: &str) -> Value {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../contracts");
+    let text = fs::read_to_string(Path::new(path).join(name)).unwrap();
+    serde_json::from_str(&text).unwrap()
+}
+
+/// Puts the worthless token on the workspace's chain with `cast`, and gives `account` some.
+fn deploy_token(desk: &Desk, account: &str) -> String {
+    let dir = desk.path("w");
+    let mut server = Command::new(env!("CARGO_BIN_EXE_probity"))
+        .args(["chain", "serve", "--listen", "127.0.0.1:0", "--dir", &dir])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut url = String::new();
+    BufReader::new(server.stdout.take().unwrap()).read_line(&mut url).unwrap();
+    let manifest = artifact("deployment.json");
+    let token = manifest["addresses"]["DevToken"].as_str().unwrap().to_owned();
+    let code = artifact("out-abi/DevToken.json")["bytecode"].as_str().unwrap().to_owned();
+    let call = format!("{}{}", manifest["salt"].as_str().unwrap(), code.trim_start_matches("0x"));
+    let keystore = PathBuf::from(&dir).join("keys/owner.json");
+    let send = |arguments: &[&str]| {
+        let mut cast = Command::new(foundry("cast"));
+        cast.args(["send", "--rpc-url", url.trim(), "--password", "a passphrase", "--keystore"]);
+        cast.arg(&keystore).args(arguments);
+        let said = run(&mut cast);
+        assert_eq!(said.code, 0, "{}", said.err);
+    };
+    send(&[manifest["factory"].as_str().unwrap(), &call]);
+    send(&[&token, "mint(address,uint256)", account, "1000000"]);
+    server.kill().unwrap();
+    server.wait().unwrap();
+    token
+}
+
+#[test]
+fn from_init_to_audit_by_commands_alone() {
+    let desk = Desk::new();
+    let passphrase = desk.path("passphrase");
+    let init = desk.read(&["init", "--passphrase-file", &passphrase]);
+    assert_eq!(init.code, 0, "{}", init.err);
+    let account = init.out.trim().to_owned();
+    let token = deploy_token(&desk, &account);
+    let court = |name: &str, response: u32| {
+        let text = format!(
+            "arbiters = [\"{account}\"]\nthreshold = 1\nbond_token = \"{token}\"\nbond = 100\n\
+             response_window = {response}\nruling_window = 60\n"
+        );
+        desk.write(name, &text)
+    };
+    // Items may be defended for a minute; payout roots may be disputed for a second.
+    let (court, of_payouts) = (court("court.toml", 60), court("payouts.toml", 1));
+    let dataset = data(&desk, &court);
+    let model = desk.done(&[
+        "model",
+        "register",
+        "digits",
+        "--description",
+        "by hand",
+        "--data-bps",
+        "5000",
+        "--court",
+        &of_payouts,
+    ]);
+    let config = desk.write("config.toml", CONFIG);
+    let train = |dataset: &str| {
+        desk.done(&["model", "train", &model, "--dataset", dataset, "--config", &config])
+    };
+    train(&dataset);
+    challenge(&desk, &dataset, &model);
+    let second = desk.done(&[
+        "dataset",
+        "build",
+        "v2",
+        "--previous",
+        &dataset,
+        "--register",
+        "--court",
+        &court,
+    ]);
+    train(&second);
+    assert_eq!(desk.read(&["model", "taint", &model]).code, 0);
+    money(&desk, &model, &account);
+    let bundle = desk.path("evidence.tar");
+    desk.done(&["log", "checkpoint"]);
+    let exported = desk.signed("owner", &["bundle", "export", &model, "-o", &bundle]);
+    assert_eq!(exported.code, 0, "{}", exported.err);
+    let audit = probity(&["audit", &bundle, "--offline"]);
+    assert_eq!(audit.code, 0, "{}", audit.out);
+}
+
+const CONFIG: &str = "builder = \"probity-mlp/1\"\nhidden = 8\nclasses = 10\nfeatureMax = 16\n\
+                      epochs = 3\nbatch = 16\nlearningRatePpm = 50000\nmomentumPpm = 900000\n\
+                      weightDecayPpm = 100\nseed = 7\n";
+
+/// Registers a hundred digits, opts one out, and builds a dataset of the others.
+fn data(desk: &Desk, court: &str) -> String {
+    let digits = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/digits/digits.csv");
+    let rows: Vec<String> = fs::read_to_string(digits)
+        .unwrap()
+        .lines()
+        .take(100)
+        .map(|row| format!("{row}\n"))
+        .collect();
+    let file = desk.write("digits.csv", &rows.concat());
+    let one = desk.write("one.csv", &rows[0]);
+    let split = desk.write(
+        "split.toml",
+        "[[payee]]\naccount = \"0x00000000000000000000000000000000000000aa\"\nbps = 10000\n",
+    );
+    assert_eq!(desk.read(&["content", "verify", &one]).code, 1);
+    let register = ["content", "register", &file, "--lines", "--licence", "CC-BY-4.0"];
+    let register = [&register[..], &["--split", &split, "--media-type", "text/csv"]].concat();
+    desk.done(&register);
+    let verified = desk.read(&["content", "verify", &one]);
+    assert!(verified.code == 0 && verified.out.contains("CC-BY-4.0"), "{}", verified.out);
+    let twice = desk.signed("owner", &register);
+    assert!(twice.code == 2 && twice.err.contains("was registered before"), "{}", twice.err);
+
+    let proof = desk.read(&["optout", "prove-absent", &one]);
+    assert_eq!(proof.code, 0, "{}", proof.err);
+    let file = desk.write("proof.json", &proof.out);
+    assert_eq!(probity(&["optout", "verify", &file]).code, 0);
+    let count = proof.out.replace("\"count\": 0", "\"count\": 1");
+    assert_eq!(probity(&["optout", "verify", &desk.write("bad.json", &count)]).code, 1);
+    desk.done(&["optout", "register", &one]);
+    assert_eq!(desk.read(&["optout", "prove-absent", &one]).code, 1);
+
+    let planned = desk.read(&["dataset", "build", "v1", "--json"]);
+    let planned: Value = serde_json::from_str(&planned.out).unwrap();
+    assert_eq!((&planned["items"], &planned["dataset"]), (&99.into(), &Value::Null));
+    assert_eq!(planned["excluded"]["opted-out"], 1);
+    desk.done(&["dataset", "build", "v1", "--register", "--court", court])
+}
+
+/// Challenges two items: one is answered and stays, one goes.
+fn challenge(desk: &Desk, dataset: &str, model: &str) {
+    let paper = desk.write("paper.txt", "look at it\n");
+    for (item, verdict) in [("3", None), ("5", Some("--uphold"))] {
+        let about = ["--reason", "fake-label", "--evidence", &paper];
+        desk.done(&[&["dataset", "challenge", dataset, item], &about[..]].concat());
+        desk.done(&["dataset", "answer", dataset, item, "--rebuttal", &paper]);
+        let opinion = ["--opinion", &paper, "--arbiter", "owner"];
+        let resolve = ["dataset", "resolve", dataset, item];
+        desk.done(&[&resolve[..], &opinion, verdict.as_slice()].concat());
+    }
+    let early = desk.signed("owner", &["dataset", "settle", dataset, "3"]);
+    assert!(early.code == 2 && early.err.contains("StatusMismatch"), "{}", early.err);
+    assert_eq!(desk.read(&["model", "taint", model]).code, 1);
+}
+
+/// Native coins come in and go out to the payee and the owner.
+fn money(desk: &Desk, model: &str, account: &str) {
+    desk.done(&["payout", "pay", model, "--amount", "1000000"]);
+    let payee = "0x00000000000000000000000000000000000000aa";
+    let computed = desk.read(&["payout", "compute", model, "--explain", payee]);
+    assert!(computed.out.contains("may claim 500000 in all"), "{}{}", computed.out, computed.err);
+    desk.done(&["payout", "propose", model]);
+    let settle = || desk.signed("owner", &["payout", "settle", model]);
+    let mut said = settle();
+    while said.code == 2 && said.err.contains("WindowOpen") {
+        said = settle();
+    }
+    assert_eq!(said.code, 0, "{}", said.err);
+    assert_eq!(desk.done(&["payout", "claim", model]), format!("500000 paid to {account}"));
+    desk.done(&["payout", "claim", model, "--account", payee]);
+    assert_eq!(desk.signed("owner", &["payout", "claim", model]).code, 1);
+}

@@ -495,6 +495,29 @@ pub(crate) enum Payout {
         #[command(flatten)]
         signer: Signer,
     },
+    /// Recompute a proposed root and dispute it, staking the same bond. Exit 1: it is right.
+    Dispute {
+        #[command(flatten)]
+        pool: PoolOf,
+        #[command(flatten)]
+        signer: Signer,
+    },
+    /// Carry out what the workspace's arbiters decide about a dispute.
+    Resolve {
+        #[command(flatten)]
+        pool: PoolOf,
+        /// The disputer's root is accepted; otherwise the accountant's.
+        #[arg(long)]
+        uphold: bool,
+        /// File of the opinion.
+        #[arg(long, value_name = "FILE")]
+        opinion: PathBuf,
+        /// The arbiters' keys, under the same passphrase.
+        #[arg(long, value_name = "NAME", required = true)]
+        arbiter: Vec<String>,
+        #[command(flatten)]
+        signer: Signer,
+    },
     /// Accept a root whose dispute window is over.
     Settle {
         #[command(flatten)]

@@ -1,6 +1,7 @@
 //! `probity payout`.
 
 use alloy_primitives::{Address, B256};
+use probity_node::Decision;
 use probity_provenance::payout::Computation;
 use serde_json::json;
 
@@ -32,6 +33,31 @@ pub(crate) async fn run(command: Payout, json: bool) -> anyhow::Result<bool> {
             let receipt = workspace.propose_payout(&key, &computation).await?;
             let text = format!("epoch {} of {} in all", computation.epoch, computation.total);
             sent(&text, receipt.transaction, json)
+        }
+        Payout::Dispute { pool, signer } => {
+            let (mut workspace, key) = settings::signer(&signer).await?;
+            let token = pool.token.unwrap_or(Address::ZERO);
+            let disputed = workspace.dispute_payout(&key, pool.model, token).await?;
+            let Some((ours, receipt)) = disputed else {
+                output::say("the proposed root is what is computed here too");
+                return Ok(false);
+            };
+            let text = format!("disputed: {} in all, recomputed here", ours.total);
+            sent(&text, receipt.transaction, json)
+        }
+        Payout::Resolve { pool, uphold, opinion, arbiter, signer } => {
+            let opinion = settings::read(&opinion)?;
+            let (workspace, key) = settings::signer(&signer).await?;
+            let passphrase = output::passphrase(&signer.passphrase)?;
+            let arbiters = arbiter.iter().map(|name| workspace.keyring().unlock(name, &passphrase));
+            let arbiters = arbiters.collect::<Result<Vec<_>, _>>()?;
+            let decision =
+                Decision { upheld: uphold, opinion: workspace.store_object(opinion).await? };
+            let token = pool.token.unwrap_or(Address::ZERO);
+            let receipt =
+                workspace.rule_payout(&key, pool.model, token, &decision, &arbiters).await?;
+            let whose = if uphold { "the disputer's" } else { "the accountant's" };
+            sent(&format!("{whose} root is accepted"), receipt.transaction, json)
         }
         Payout::Settle { pool, signer } => {
             let (workspace, key) = settings::signer(&signer).await?;

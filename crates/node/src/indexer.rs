@@ -148,9 +148,18 @@ fn take_event(batch: &mut Batch, pools: &mut Pools, event: &Event) -> Result<(),
         EventKind::TaintInherited { checkpoint, parent } => {
             mark(batch, origin, *checkpoint, "taint inherited", *parent);
         }
+        EventKind::RootAccepted { model, token, epoch, root, .. } => {
+            mark(batch, origin, *model, &accepted_mark(*token, *epoch), *root);
+            take_money(batch, pools, event);
+        }
         _ => take_money(batch, pools, event),
     }
     Ok(())
+}
+
+/// What marks a model with the root of an accepted epoch.
+pub(crate) fn accepted_mark(token: Address, epoch: u64) -> String {
+    format!("accepted {} {epoch}", text(&token))
 }
 
 fn take_money(batch: &mut Batch, pools: &mut Pools, event: &Event) {

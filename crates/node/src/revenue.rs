@@ -4,10 +4,12 @@ use alloy_primitives::{Address, B256, Bytes, U256};
 use alloy_sol_types::SolCall as _;
 use probity_chain::{PayoutVault, Payouts, Receipt, Token, convert};
 use probity_core::{
-    Digest, json,
+    Digest,
+    dsse::Envelope,
+    json,
     keys::SecretKey,
     money::Bps,
-    records::{Checkpoint, Dataset, Model, record_id},
+    records::{Checkpoint, Contract, Dataset, Model, PayoutRuling, record_id, signing_hash},
     statement::Statement,
 };
 use probity_provenance::{
@@ -16,7 +18,10 @@ use probity_provenance::{
 };
 use serde_json::json;
 
-use crate::{NodeError, Workspace, indexer::text};
+use crate::{
+    Decision, NodeError, Workspace,
+    indexer::{accepted_mark, text},
+};
 
 /// A paid claim.
 #[derive(Debug, Clone)]
@@ -68,6 +73,16 @@ impl Workspace {
         model: B256,
         token: Address,
     ) -> Result<Computation, NodeError> {
+        self.compute_payout_of(model, token, None).await
+    }
+
+    /// As `compute_payout`, of the revenue as it stood when a root was proposed.
+    async fn compute_payout_of(
+        &self,
+        model: B256,
+        token: Address,
+        received: Option<u128>,
+    ) -> Result<Computation, NodeError> {
         self.sync().await?;
         let (record, checkpoint, dataset_id, dataset) = self.head(model).await?;
         let manifest = self.manifest(&Digest::from(dataset.manifest)).await?;
@@ -82,7 +97,8 @@ impl Workspace {
             treasury: dataset.treasury,
             treasury_share: Bps::new(dataset.treasuryBps)?,
         };
-        let before = Before { received: pool.received, accounted: pool.accounted, held: pool.held };
+        let received = received.unwrap_or(pool.received);
+        let before = Before { received, accounted: pool.accounted, held: pool.held };
         let payees = self.payees(&manifest).await?;
         let previous = self.previous_entries(model, token, pool.epoch).await?;
         Ok(compute(&Inputs {
@@ -154,27 +170,23 @@ impl Workspace {
         model: B256,
         token: Address,
     ) -> Result<Vec<Computation>, NodeError> {
-        let vault = self.chain().contracts().vault(model, token);
-        let accepted = self.index.money_of_account(&text(&vault)).await?;
+        let marks = self.index.marks(&text(&model)).await?;
         let mut computations = Vec::new();
         for signed in self.statements_of(PAYOUT_TYPE).await? {
             let Some(subject) = signed.statement.subject.first() else { continue };
             let bytes = self.objects.get(&subject.digest.sha256).await?;
             let computation: Computation = json::decode(&bytes)?;
-            let is_accepted = accepted.iter().any(|money| {
-                money.kind == "accept"
-                    && money.epoch == computation.epoch
-                    && money.amount == computation.total.to_string()
-            });
-            if computation.terms.model == model && computation.terms.token == token && is_accepted {
+            if computation.terms.model != model || computation.terms.token != token {
+                continue;
+            }
+            let (name, root) =
+                (accepted_mark(token, computation.epoch), computation.tree()?.root());
+            if marks.iter().any(|mark| mark.mark == name && mark.by == text(&root)) {
                 computations.push(computation);
             }
         }
         computations.sort_by_key(|computation| computation.epoch);
-        // A proposal that was dropped and made again leaves two; the last one was accepted.
-        computations.reverse();
         computations.dedup_by_key(|computation| computation.epoch);
-        computations.reverse();
         Ok(computations)
     }
 
@@ -184,26 +196,104 @@ impl Workspace {
         accountant: &SecretKey,
         computation: &Computation,
     ) -> Result<Receipt, NodeError> {
-        let bytes = computation.to_json()?;
-        let digest = self.objects.put(bytes).await?;
-        let subject = [(format!("epoch-{}", computation.epoch), digest)];
-        let predicate =
-            json!({ "author": accountant.address()?, "model": computation.terms.model });
-        let envelope = Statement::new(PAYOUT_TYPE, subject, &predicate)?.sign(&[accountant])?;
-        let statement = envelope.payload_digest();
-        let (model, _, _, dataset) = self.head(computation.terms.model).await?;
+        let (envelope, model, dataset) = self.sign_payout(accountant, computation).await?;
         let payouts = self.chain().contracts().payouts;
-        let bond = U256::from(model.court.bond);
-        self.approve(accountant, model.court.bondToken, payouts, bond).await?;
         let call = Payouts::proposeCall {
             model: convert(&model)?,
             dataset: convert(&dataset)?,
             token: computation.terms.token,
             root: computation.tree()?.root(),
             total: computation.total,
-            statement: statement.into(),
+            statement: envelope.payload_digest().into(),
         };
         self.publish_and_send(accountant, envelope, payouts, &call).await
+    }
+
+    /// Stores and signs a computation, and approves the court's bond.
+    async fn sign_payout(
+        &self,
+        author: &SecretKey,
+        computation: &Computation,
+    ) -> Result<(Envelope, Model, Dataset), NodeError> {
+        let digest = self.objects.put(computation.to_json()?).await?;
+        let subject = [(format!("epoch-{}", computation.epoch), digest)];
+        let predicate = json!({ "author": author.address()?, "model": computation.terms.model });
+        let envelope = Statement::new(PAYOUT_TYPE, subject, &predicate)?.sign(&[author])?;
+        let (model, _, _, dataset) = self.head(computation.terms.model).await?;
+        let (payouts, bond) = (self.chain().contracts().payouts, U256::from(model.court.bond));
+        self.approve(author, model.court.bondToken, payouts, bond).await?;
+        Ok((envelope, model, dataset))
+    }
+
+    /// Recomputes a proposed root and disputes it, staking the same bond; `None` where it is right.
+    pub async fn dispute_payout(
+        &mut self,
+        disputer: &SecretKey,
+        model: B256,
+        token: Address,
+    ) -> Result<Option<(Computation, Receipt)>, NodeError> {
+        let payouts = self.chain().contracts().payouts;
+        let call = Payouts::proposalOfCall { model, token };
+        let proposal = self.chain().call(payouts, &call).await?;
+        let ours = self.compute_payout_of(model, token, Some(proposal.received)).await?;
+        let root = ours.tree()?.root();
+        if (root, ours.total) == (proposal.root, proposal.total) {
+            return Ok(None);
+        }
+        let (envelope, record, _) = self.sign_payout(disputer, &ours).await?;
+        let call = Payouts::disputeCall {
+            model: convert(&record)?,
+            token,
+            root,
+            total: ours.total,
+            statement: envelope.payload_digest().into(),
+        };
+        let receipt = self.publish_and_send(disputer, envelope, payouts, &call).await?;
+        Ok(Some((ours, receipt)))
+    }
+
+    /// Decides a dispute: for the disputer's root or for the accountant's.
+    pub async fn rule_payout(
+        &self,
+        payer: &SecretKey,
+        model: B256,
+        token: Address,
+        decision: &Decision,
+        arbiters: &[SecretKey],
+    ) -> Result<Receipt, NodeError> {
+        let record: Model = self.record(model).await?;
+        let payouts = self.chain().contracts().payouts;
+        let call = Payouts::proposalOfCall { model, token };
+        let proposal = self.chain().call(payouts, &call).await?;
+        let pool = self.chain().call(payouts, &Payouts::poolOfCall { model, token }).await?;
+        let ruling = PayoutRuling {
+            model,
+            token,
+            epoch: pool.epoch + 1,
+            root: proposal.root,
+            otherRoot: proposal.otherRoot,
+            deadline: proposal.deadline,
+            upheld: decision.upheld,
+            opinion: decision.opinion.into(),
+        };
+        let domain = Contract::Payouts.domain(self.chain().chain_id(), payouts);
+        let hash = signing_hash(&ruling, &domain);
+        let mut signatures = vec![Bytes::new(); record.court.arbiters.len()];
+        for arbiter in arbiters {
+            let address = arbiter.address()?;
+            let place = record.court.arbiters.iter().position(|known| *known == address);
+            if let Some(signature) = place.and_then(|place| signatures.get_mut(place)) {
+                *signature = arbiter.sign_hash(&hash)?.to_vec().into();
+            }
+        }
+        let call = Payouts::ruleCall {
+            model: convert(&record)?,
+            token,
+            upheld: decision.upheld,
+            opinion: decision.opinion.into(),
+            signatures,
+        };
+        Ok(self.chain().send(payer, payouts, &call).await?)
     }
 
     /// Accepts an undisputed root after its window. Anybody may.

@@ -15,7 +15,9 @@ use probity_core::{
     records::{Anchor, Court, Dataset, OptOut, record_id},
     statement::Statement,
 };
-use probity_node::{ChainChoice, DatasetPlan, ModelPlan, Reason, Work, Workspace, audit_bundle};
+use probity_node::{
+    ChainChoice, DatasetPlan, Decision, ModelPlan, Reason, Work, Workspace, audit_bundle,
+};
 use probity_provenance::{
     audit::Report,
     content::{CONTENT_SUBJECT, Payee},
@@ -327,4 +329,40 @@ async fn wait_a_second(party: &Party) {
     while party.workspace.now() == now {
         tokio::task::yield_now().await;
     }
+}
+
+/// An accountant who pays themselves is disputed with a recomputed root, and the court accepts that.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_false_payout_root_is_disputed_and_replaced() {
+    let folder = tempfile::tempdir().unwrap();
+    let keys = keys(1);
+    let mut ours = Party::first(&folder.path().join("ours"), &keys).await;
+    ours.contribute(1).await;
+    let (dataset, manifest) = ours.dataset("v1", B256::ZERO).await;
+    let model = ours.model().await;
+    ours.train(model, dataset, &manifest).await;
+    let (key, token) = (ours.key.clone(), ours.token);
+    ours.workspace.pay(&key, model, token, 1_000, B256::ZERO).await.unwrap();
+    let right = ours.workspace.compute_payout(model, token).await.unwrap();
+    let mut wrong = right.clone();
+    wrong.entries[0].account = Address::repeat_byte(0xee);
+    ours.workspace.propose_payout(&key, &wrong).await.unwrap();
+    // Revenue that comes in meanwhile is not part of what was proposed.
+    ours.workspace.pay(&key, model, token, 77, B256::ZERO).await.unwrap();
+    let disputed = ours.workspace.dispute_payout(&key, model, token).await.unwrap();
+    assert_eq!(disputed.unwrap().0, right);
+    let opinion = ours.workspace.store_object(b"recomputed".to_vec()).await.unwrap();
+    let decision = Decision { upheld: true, opinion };
+    let arbiters = [key.clone()];
+    ours.workspace.rule_payout(&key, model, token, &decision, &arbiters).await.unwrap();
+    let entry = &right.entries[0];
+    let claimed = ours.workspace.claim(&key, model, token, entry.account).await.unwrap();
+    assert_eq!(claimed.unwrap().amount, entry.cumulative);
+    let report = ours.audit(model).await;
+    assert_eq!(label(&report, "payout.computed"), Some(Label::Verified));
+
+    // The next one is right, and nobody can dispute it.
+    let next = ours.workspace.compute_payout(model, token).await.unwrap();
+    ours.workspace.propose_payout(&key, &next).await.unwrap();
+    assert!(ours.workspace.dispute_payout(&key, model, token).await.unwrap().is_none());
 }

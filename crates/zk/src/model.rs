@@ -2,6 +2,9 @@
 
 use crate::network::{Network, NetworkError, Operation, Shape, Term, Window};
 
+/// Most magnitude of a bias times its multiplier, and of an output that is committed.
+const MAX_BIAS: i128 = 1 << 47;
+const MAX_COMMITTED: i64 = i32::MAX as i64;
 /// Accumulators stay below this magnitude, far from the field's order.
 pub const MAX_ACCUMULATOR: i64 = 1 << 62;
 
@@ -127,6 +130,10 @@ impl Model {
             }
             let table = operation.table.and_then(|table| self.network.tables.get(usize::from(table)));
             let range = match table {
+                // What is committed, all but the network's output, has at most 31 bits.
+                None if index + 1 < self.network.operations.len() && reach > MAX_COMMITTED as u128 => {
+                    return overflow(MAX_COMMITTED);
+                }
                 None => (low, high),
                 Some(table) => {
                     let bound = i128::from(-table.min());
@@ -149,6 +156,9 @@ impl Model {
         for channel in 0..channels {
             let multiplier = weights.multipliers.get(channel).copied().map_or(1, i128::from);
             let bias = weights.bias.get(channel).copied().map_or(0, i128::from) * multiplier;
+            if bias.abs() >= MAX_BIAS {
+                return (bias.min(-i128::from(MAX_ACCUMULATOR)), i128::from(MAX_ACCUMULATOR));
+            }
             let mut sum = (bias + i128::from(operation.rounding()), bias + i128::from(operation.rounding()));
             for ((term, values), fixed) in operation.terms.iter().zip(&weights.terms).zip(&fixed) {
                 let range = ranges.get(term.input()).copied().unwrap_or((0, 0));

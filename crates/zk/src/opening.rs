@@ -8,8 +8,9 @@ use group::Group;
 use crate::{
     Rejection,
     curve::{self, G1Affine, G1Projective},
-    field::{Fr, eq_table, powers},
+    field::{Fr, eq, eq_index, eq_table, powers},
     plan::Column,
+    sumcheck,
     transcript::{Messages, Tag},
 };
 
@@ -76,23 +77,23 @@ impl Claim {
         let offset = self.column.offset & ((1 << row_bits) - 1);
         (self.point.get(tall..).unwrap_or_default(), offset)
     }
+
+    /// `eq(point, ·)` at its place within a row, at a point of the whole row.
+    fn weight_at(&self, row_bits: u8, at: &[Fr]) -> Fr {
+        let (own, offset) = self.in_row(row_bits);
+        let (place, inner) = at.split_at(at.len().saturating_sub(own.len()));
+        eq_index(place, offset >> own.len()) * eq(own, inner)
+    }
 }
 
-/// `Σ_i eq(point, i) x^(offset + i)`; `squares` holds `x^(2^j)`.
-fn weight_at(point: &[Fr], offset: usize, squares: &[Fr]) -> Fr {
-    let start = squares
-        .iter()
-        .enumerate()
-        .filter(|(bit, _)| offset >> bit & 1 == 1)
-        .map(|(_, square)| square)
-        .product::<Fr>();
-    let factors = point.iter().rev().zip(squares);
-    factors.fold(start, |product, (c, square)| product * (Fr::ONE - c + c * square))
-}
-
-/// `x, x², x⁴, …`.
-fn squares(x: Fr, count: u8) -> Vec<Fr> {
-    std::iter::successors(Some(x), |power| Some(power.square())).take(usize::from(count)).collect()
+/// `Σ_i eq(point, i) x^i`.
+fn weight_polynomial(point: &[Fr], mut x: Fr) -> Fr {
+    let mut product = Fr::ONE;
+    for coordinate in point.iter().rev() {
+        product *= Fr::ONE - coordinate + coordinate * x;
+        x = x.square();
+    }
+    product
 }
 
 /// Verifies the opening of all claims. `batching` answers the last of them.
@@ -105,36 +106,30 @@ pub(crate) fn verify(
 ) -> Result<(), Rejection> {
     let groups = group(claims, row_bits);
     let eta = powers(batching, claims.len());
-    let (symmetric, beta) = messages.points(Tag::Symmetric, 1)?;
-    let inverse = beta.invert().into_option().ok_or(Rejection::Evaluations)?;
-    let (values, mu) = messages.scalars(Tag::Groups, 2 * groups.len() + 2)?;
-    let (quotient, _) = messages.points(Tag::Quotient, 1)?;
-    let pairs = values.as_chunks::<2>().0;
-    let Some(([s, s_inverse], pairs)) = pairs.split_last() else {
-        return Err(Rejection::ProofLength);
-    };
-
-    let (at_beta, at_inverse) = (squares(beta, row_bits), squares(inverse, row_bits));
-    let mut left = Fr::ZERO;
-    for (group, [f, f_inverse]) in groups.iter().zip(pairs) {
+    let value = claims.iter().zip(&eta).map(|(claim, weight)| claim.value * weight).sum();
+    let (point, left) = sumcheck::verify(messages, value, usize::from(row_bits))?;
+    let (values, theta) = messages.scalars(Tag::Groups, groups.len())?;
+    let mut sum = Fr::ZERO;
+    for (group, value) in groups.iter().zip(&values) {
         let members = group.claims.iter().filter_map(|i| Some((claims.get(*i)?, eta.get(*i)?)));
-        for (claim, weight) in members {
-            let (point, offset) = claim.in_row(row_bits);
-            let w = weight_at(point, offset, &at_beta);
-            let w_inverse = weight_at(point, offset, &at_inverse);
-            left += weight * (f * w_inverse + f_inverse * w);
-        }
+        let weight: Fr = members.map(|(claim, eta)| eta * claim.weight_at(row_bits, &point)).sum();
+        sum += weight * value;
     }
-    let value: Fr = claims.iter().zip(&eta).map(|(claim, weight)| claim.value * weight).sum();
-    if left != value.double() + beta * s + inverse * s_inverse {
+    if sum != left {
+        return Err(Rejection::Evaluations);
+    }
+    let weights = powers(theta, groups.len());
+    let value: Fr = values.iter().zip(&weights).map(|(value, weight)| value * weight).sum();
+
+    let (symmetric, beta) = messages.points(Tag::Symmetric, 1)?;
+    let ([f, f_inverse, s, s_inverse], mu) = messages.array::<4>(Tag::Ends)?;
+    let (quotient, _) = messages.points(Tag::Quotient, 1)?;
+    let inverse = beta.invert().into_option().ok_or(Rejection::Evaluations)?;
+    let [w, w_inverse] = [beta, inverse].map(|x| weight_polynomial(&point, x));
+    if f * w_inverse + f_inverse * w != value.double() + beta * s + inverse * s_inverse {
         return Err(Rejection::Evaluations);
     }
 
-    let weights = powers(mu, groups.len() + 1);
-    let sum = |index: usize| -> Fr {
-        weights.iter().zip(values.as_chunks::<2>().0).map(|(w, pair)| w * pair[index]).sum()
-    };
-    let ends = [sum(0), sum(1)];
     let mut scalars = [vec![Fr::ZERO; key.len()], vec![Fr::ZERO; witness.len()]];
     for (group, weight) in groups.iter().zip(&weights) {
         let [of_key, of_witness] = &mut scalars;
@@ -144,11 +139,10 @@ pub(crate) fn verify(
         }
     }
     let points = key.iter().zip(&scalars[0]).chain(witness.iter().zip(&scalars[1]));
-    let last = weights.last().copied().unwrap_or(Fr::ZERO);
     let points = points.map(|(point, scalar)| (*point, *scalar));
-    let symmetric = symmetric.into_iter().map(|point| (point, last));
+    let symmetric = symmetric.into_iter().map(|point| (point, mu));
     let terms: Vec<_> = points.chain(symmetric).filter(|(_, s)| !bool::from(s.is_zero())).collect();
-    pairing(&terms, &quotient, [beta, inverse], ends)
+    pairing(&terms, &quotient, [beta, inverse], [f + mu * s, f_inverse + mu * s_inverse])
 }
 
 fn pairing(

@@ -27,9 +27,10 @@ pub enum Tag {
     AtPoint = 8,
     AfterA = 9,
     AfterB = 10,
-    Symmetric = 11,
-    Groups = 12,
-    Quotient = 13,
+    Groups = 11,
+    Symmetric = 12,
+    Ends = 13,
+    Quotient = 14,
 }
 
 /// The running state. Every challenge depends on every byte exchanged before it.

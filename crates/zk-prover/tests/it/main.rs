@@ -1,0 +1,3 @@
+//! Tests of the prover against the verifier.
+
+mod networks;

@@ -12,6 +12,7 @@
 //! | [`lookup`], [`operations`], [`opening`] | the proof's three parts (§4 to §6) |
 //! | [`field`], [`curve`], [`sumcheck`] | what they are made of |
 
+mod bounds;
 pub mod curve;
 pub mod field;
 pub mod key;

@@ -1,10 +1,8 @@
 //! Models: networks with weights, and the interpreter that defines what they compute (reference §1).
 
+use crate::bounds;
 use crate::network::{Network, NetworkError, Operation, Shape, Term, Window};
 
-/// Most magnitude of a bias times its multiplier, and of an output that is committed.
-const MAX_BIAS: i128 = 1 << 47;
-const MAX_COMMITTED: i64 = i32::MAX as i64;
 /// Accumulators stay below this magnitude, far from the field's order.
 pub const MAX_ACCUMULATOR: i64 = 1 << 62;
 
@@ -70,7 +68,7 @@ impl Model {
         network.check()?;
         let model = Self { network, weights };
         model.check_weights()?;
-        model.check_bounds()?;
+        bounds::check(&model.network, &model.weights)?;
         Ok(model)
     }
 
@@ -113,64 +111,6 @@ impl Model {
         } else {
             Err(ModelError::Weights(self.network.operations.len()))
         }
-    }
-
-    /// Interval arithmetic: tensors' ranges come from the tables.
-    fn check_bounds(&self) -> Result<(), ModelError> {
-        let mut ranges: Vec<(i128, i128)> = vec![(-128, 127)];
-        for (index, (operation, weights)) in self.network.operations.iter().zip(&self.weights).enumerate() {
-            let (low, high) = self.reach(operation, weights, &ranges);
-            let reach = low.unsigned_abs().max(high.unsigned_abs());
-            let overflow = |bound: i64| {
-                let reach = i64::try_from(reach >> operation.shift).unwrap_or(i64::MAX);
-                Err(ModelError::Overflow { operation: index, reach, bound })
-            };
-            if reach >= MAX_ACCUMULATOR as u128 {
-                return overflow(MAX_ACCUMULATOR >> operation.shift);
-            }
-            let table = operation.table.and_then(|table| self.network.tables.get(usize::from(table)));
-            let range = match table {
-                // What is committed, all but the network's output, has at most 31 bits.
-                None if index + 1 < self.network.operations.len() && reach > MAX_COMMITTED as u128 => {
-                    return overflow(MAX_COMMITTED);
-                }
-                None => (low, high),
-                Some(table) => {
-                    let bound = i128::from(-table.min());
-                    if low >> operation.shift < -bound || high >> operation.shift >= bound {
-                        return overflow(-table.min());
-                    }
-                    let (low, high) = table.range();
-                    (i128::from(low), i128::from(high))
-                }
-            };
-            ranges.push(range);
-        }
-        Ok(())
-    }
-
-    fn reach(&self, operation: &Operation, weights: &Weights, ranges: &[(i128, i128)]) -> (i128, i128) {
-        let channels = channels(operation);
-        let fixed: Vec<(i128, i128)> = operation.terms.iter().map(|term| fixed_reach(term, ranges)).collect();
-        let (mut low, mut high) = (i128::MAX, i128::MIN);
-        for channel in 0..channels {
-            let multiplier = weights.multipliers.get(channel).copied().map_or(1, i128::from);
-            let bias = weights.bias.get(channel).copied().map_or(0, i128::from) * multiplier;
-            if bias.abs() >= MAX_BIAS {
-                return (bias.min(-i128::from(MAX_ACCUMULATOR)), i128::from(MAX_ACCUMULATOR));
-            }
-            let mut sum = (bias + i128::from(operation.rounding()), bias + i128::from(operation.rounding()));
-            for ((term, values), fixed) in operation.terms.iter().zip(&weights.terms).zip(&fixed) {
-                let range = ranges.get(term.input()).copied().unwrap_or((0, 0));
-                let count = values.len() / channels.max(1);
-                let own = values.get(channel * count..(channel + 1) * count).unwrap_or_default();
-                let (from, to) = weighted(own, multiplier, range, matches!(term, Term::Conv { .. }));
-                sum = (sum.0 + fixed.0 + from, sum.1 + fixed.1 + to);
-            }
-            low = low.min(sum.0);
-            high = high.max(sum.1);
-        }
-        (low, high)
     }
 
     /// Runs the network on one input.
@@ -249,33 +189,8 @@ pub fn channel_axis(operation: &Operation) -> usize {
     if operation.terms.iter().any(first) { 0 } else { operation.shape.dimensions().len() - 1 }
 }
 
-fn channels(operation: &Operation) -> usize {
+pub(crate) fn channels(operation: &Operation) -> usize {
     operation.shape.dimensions().get(channel_axis(operation)).map_or(0, |size| *size as usize)
-}
-
-fn fixed_reach(term: &Term, ranges: &[(i128, i128)]) -> (i128, i128) {
-    let (low, high) = ranges.get(term.input()).copied().unwrap_or((0, 0));
-    let scaled = |factor: i128| if factor < 0 { (high * factor, low * factor) } else { (low * factor, high * factor) };
-    match term {
-        Term::Scale { coefficient, .. } => scaled(i128::from(*coefficient)),
-        Term::Window { coefficient, window, .. } => {
-            let taps = i128::from(window.kernel[0]) * i128::from(window.kernel[1]);
-            let (low, high) = scaled(i128::from(*coefficient) * taps);
-            // Zeros of the padding may stand in for any tap.
-            (low.min(0), high.max(0))
-        }
-        Term::Dense { .. } | Term::Conv { .. } => (0, 0),
-    }
-}
-
-fn weighted(values: &[i8], multiplier: i128, (low, high): (i128, i128), padded: bool) -> (i128, i128) {
-    let (low, high) = if padded { (low.min(0), high.max(0)) } else { (low, high) };
-    let sum = |positive: bool| -> i128 {
-        values.iter().filter(|v| (**v > 0) == positive).map(|v| i128::from(*v)).sum::<i128>() * multiplier
-    };
-    let (positive, negative) = (sum(true), sum(false));
-    let ends = [positive * low + negative * high, positive * high + negative * low];
-    (ends[0].min(ends[1]), ends[0].max(ends[1]))
 }
 
 fn dense(sums: &mut [i64], kept: u8, from: &Shape, data: &[i64], weights: &[i8], multipliers: &[i32]) {

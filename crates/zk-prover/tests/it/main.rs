@@ -1,3 +1,4 @@
 //! Tests of the prover against the verifier.
 
 mod networks;
+mod random;

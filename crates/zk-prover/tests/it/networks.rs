@@ -1,6 +1,6 @@
 //! Small networks, proved and verified.
 
-use probity_zk::{Model, Network, Operation, Shape, Table, Term, Window, model::Weights, verify};
+use probity_zk::{Model, Network, Operation, Shape, Table, Term, model::Weights, verify};
 use probity_zk_prover::{ProvingKey, prove};
 
 const RELU: Table = Table { bits: 14, low: 7, signed: false };

@@ -4,14 +4,20 @@
 
 pub mod ceremony;
 mod fold;
+pub mod graph;
+mod import;
 mod lookup;
 mod opening;
 mod operations;
 mod outgoing;
 mod prove;
+mod quantise;
 mod setup;
 mod sumcheck;
 mod witness;
 
+pub use graph::Graph;
+pub use import::{ImportError, SUPPORTED};
 pub use prove::{ProveError, prove};
+pub use quantise::{QuantiseError, Quantised, quantise};
 pub use setup::ProvingKey;

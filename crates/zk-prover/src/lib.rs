@@ -13,6 +13,8 @@ mod outgoing;
 mod prove;
 mod quantise;
 mod setup;
+#[cfg(test)]
+mod soundness;
 mod sumcheck;
 mod witness;
 

@@ -41,14 +41,14 @@ pub fn prove(
     let witness = Witness::new(model, &plan, input)?;
     let output = witness.result.clone();
     let statement = Statement { context, batch, input: input.to_vec(), output };
-    let proof = prove_witness(key, &statement, &witness);
+    let outgoing = Outgoing::new(statement.transcript(key.key.digest()));
+    let proof = prove_witness(key, &witness, outgoing);
     Ok((statement, proof))
 }
 
-/// Writes the proof of a statement from a witness; it verifies only if the witness is right.
-fn prove_witness(key: &ProvingKey, statement: &Statement, witness: &Witness<'_>) -> Vec<u8> {
+/// Writes the proof of a witness; it verifies only if the witness is right.
+pub(crate) fn prove_witness(key: &ProvingKey, witness: &Witness<'_>, mut outgoing: Outgoing) -> Vec<u8> {
     let (network, plan) = (key.model.network(), witness.plan);
-    let mut outgoing = Outgoing::new(statement.transcript(key.key.digest()));
     let rows: Vec<_> = witness.values.chunks(1 << network.row_bits).map(commit_small).collect();
     let gamma = outgoing.points(Tag::Witness, &rows);
     let alpha = outgoing.challenge(Tag::LookupShift);

@@ -72,7 +72,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         float += usize::from(best(&own) as f32 == label);
         integer += usize::from(best(&decoded) as f32 == label);
         error += decoded.iter().zip(&own).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
-        worst_import = ours.iter().zip(&own).map(|(a, b)| (f64::from(*a) - b).abs()).fold(worst_import, f64::max);
+        worst_import = ours
+            .iter()
+            .zip(&own)
+            .map(|(a, b)| (f64::from(*a) - b).abs())
+            .fold(worst_import, f64::max);
     }
     let tables: Vec<_> = quantised.model.network().tables.iter().map(|table| table.bits).collect();
     let operations = quantised.model.network().operations.len();

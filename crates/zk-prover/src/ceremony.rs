@@ -27,7 +27,8 @@ pub fn powers() -> &'static [G1Affine] {
 
 /// Commits a row of small integers: its cost grows with their bits and their number.
 pub fn commit_small<T: Copy + Into<i64>>(row: &[T]) -> G1Affine {
-    let terms = || row.iter().map(|value| (*value).into()).zip(powers()).filter(|(value, _)| *value != 0);
+    let terms =
+        || row.iter().map(|value| (*value).into()).zip(powers()).filter(|(value, _)| *value != 0);
     let largest = terms().map(|(value, _): (i64, _)| value.unsigned_abs()).max().unwrap_or(0);
     let bits = (u64::BITS - largest.leading_zeros()) as usize;
     let signed = |(value, point): (i64, &G1Affine)| if value < 0 { -point } else { *point };

@@ -84,11 +84,13 @@ mod tests {
     #[test]
     fn folding_is_the_plain_sum() {
         let factors = powers(-Fr::from(0x1234_5678_9abc_def1), 5);
-        let values: Vec<i32> = (0..5 * 300).map(|i| [i32::MIN, i32::MAX, -i, i][i as usize % 4]).collect();
+        let values: Vec<i32> =
+            (0..5 * 300).map(|i| [i32::MIN, i32::MAX, -i, i][i as usize % 4]).collect();
         let folded = fold_rows(&values, &factors);
         for (column, folded) in folded.iter().enumerate() {
             let own: Vec<i32> = values.iter().skip(column).step_by(300).copied().collect();
-            let plain: Fr = own.iter().zip(&factors).map(|(v, f)| from_i64(i64::from(*v)) * f).sum();
+            let plain: Fr =
+                own.iter().zip(&factors).map(|(v, f)| from_i64(i64::from(*v)) * f).sum();
             assert_eq!(*folded, plain);
             assert_eq!(inner_product(&own, &factors), plain);
         }

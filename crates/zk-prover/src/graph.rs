@@ -136,7 +136,12 @@ impl Graph {
                 let unit = |data: &[f32], (row, bias): (&[f32], &f32)| {
                     row.iter().zip(data).fold(*bias, |sum, (w, x)| sum + w * x)
                 };
-                Some(rows.flat_map(|data| weights.chunks(inner).zip(bias).map(move |u| unit(data, u))).collect())
+                Some(
+                    rows.flat_map(|data| {
+                        weights.chunks(inner).zip(bias).map(move |u| unit(data, u))
+                    })
+                    .collect(),
+                )
             }
             Kind::Conv { input, window, weights, bias } => {
                 let (shape, data) = (self.shape(*input), values.get(*input)?);
@@ -154,7 +159,9 @@ impl Graph {
                 }
                 Some(out)
             }
-            Kind::MaxPool { input, window } => Some(self.pool(node, values.get(*input)?, *input, window, f32::MIN, f32::max)),
+            Kind::MaxPool { input, window } => {
+                Some(self.pool(node, values.get(*input)?, *input, window, f32::MIN, f32::max))
+            }
             Kind::AveragePool { input, window } => {
                 let taps = f32::from(u16::from(window.kernel[0]) * u16::from(window.kernel[1]));
                 let sums = self.pool(node, values.get(*input)?, *input, window, 0.0, |a, b| a + b);
@@ -183,7 +190,9 @@ impl Graph {
         let mut out = vec![];
         for plane in data.chunks(size(&shape[1..])) {
             let mut sums = vec![start; size(&node.shape[1..])];
-            slide(&node.shape, shape, window, |at, _, source| sums[at] = join(sums[at], plane[source]));
+            slide(&node.shape, shape, window, |at, _, source| {
+                sums[at] = join(sums[at], plane[source])
+            });
             out.extend(sums);
         }
         out

@@ -20,7 +20,11 @@ struct Layer {
 }
 
 /// Proves that the witness's lookups add up to zero; returns the point among the leaves.
-pub(crate) fn prove(outgoing: &mut Outgoing, witness: &Witness<'_>, fingerprint: &Fingerprint) -> Vec<Fr> {
+pub(crate) fn prove(
+    outgoing: &mut Outgoing,
+    witness: &Witness<'_>,
+    fingerprint: &Fingerprint,
+) -> Vec<Fr> {
     let mut layers = vec![leaves(witness, fingerprint)];
     while let Some(layer) = layers.last().filter(|layer| layer.numerators.len() > 2) {
         let above = halve(layer);
@@ -55,7 +59,8 @@ fn leaves(witness: &Witness<'_>, fingerprint: &Fingerprint) -> Layer {
     };
     let bytes: Vec<Fr> = (0..256).map(|byte| fingerprint.byte(Fr::from(byte))).collect();
     let element = |value: i32| from_i64(i64::from(value));
-    for (index, (operation, plan_of)) in network.operations.iter().zip(&plan.operations).enumerate() {
+    for (index, (operation, plan_of)) in network.operations.iter().zip(&plan.operations).enumerate()
+    {
         for (leaf, column) in plan_of.byte_leaves.iter().zip(&plan_of.remainder) {
             let values = witness.column(*column);
             put(*leaf, &|i| (Fr::ONE, bytes[values[i].unsigned_abs() as usize & 255]));
@@ -94,7 +99,12 @@ fn halve(layer: &Layer) -> Layer {
 }
 
 /// Proves a layer from its children at `point`; returns the sumcheck's point and `p0 p1 q0 q1`.
-fn prove_layer(outgoing: &mut Outgoing, layer: Layer, point: &[Fr], batch: Fr) -> (Vec<Fr>, [Fr; 4]) {
+fn prove_layer(
+    outgoing: &mut Outgoing,
+    layer: Layer,
+    point: &[Fr],
+    batch: Fr,
+) -> (Vec<Fr>, [Fr; 4]) {
     let mut p0 = layer.numerators;
     let mut q0 = layer.denominators;
     let half = p0.len() / 2;
@@ -139,7 +149,8 @@ fn eq_suffixes(point: &[Fr]) -> Vec<Vec<Fr>> {
     let mut tables = vec![vec![Fr::ONE]];
     for coordinate in point.iter().rev() {
         let last = tables.last().map_or(&[][..], Vec::as_slice);
-        let high: Vec<Fr> = last.par_iter().with_min_len(PARALLEL).map(|eq| eq * coordinate).collect();
+        let high: Vec<Fr> =
+            last.par_iter().with_min_len(PARALLEL).map(|eq| eq * coordinate).collect();
         let low = last.par_iter().zip(&high).with_min_len(PARALLEL).map(|(eq, high)| eq - high);
         let mut table: Vec<Fr> = low.collect();
         table.extend(high);

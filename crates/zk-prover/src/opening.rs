@@ -121,7 +121,9 @@ fn transform(values: &mut [Fr], root: Fr) {
         let step = size / (2 * half);
         for block in values.chunks_mut(2 * half) {
             let (low, high) = block.split_at_mut(half);
-            for ((low, high), twiddle) in low.iter_mut().zip(high).zip(twiddles.iter().step_by(step)) {
+            for ((low, high), twiddle) in
+                low.iter_mut().zip(high).zip(twiddles.iter().step_by(step))
+            {
                 let product = *high * twiddle;
                 *high = *low - product;
                 *low += product;

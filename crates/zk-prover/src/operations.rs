@@ -119,7 +119,8 @@ impl<'a> Walk<'a> {
         let network = self.network();
         let weights = powers(batching, network.operations.len());
         let instances = instances(network);
-        let rho = |instance: &Instance| last(point, self.plan().operations[instance.operation].bits);
+        let rho =
+            |instance: &Instance| last(point, self.plan().operations[instance.operation].bits);
         let mut products: Vec<Product> = instances
             .iter()
             .map(|instance| self.product(instance, rho(instance), weights[instance.operation]))
@@ -178,7 +179,14 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn after_a(&mut self, instance: &Instance, rho: &[Fr], own: &[Fr], values: &[Fr], message: &mut Vec<Fr>) {
+    fn after_a(
+        &mut self,
+        instance: &Instance,
+        rho: &[Fr],
+        own: &[Fr],
+        values: &[Fr],
+        message: &mut Vec<Fr>,
+    ) {
         let (term, (to, _)) = (self.term(instance), self.shapes(instance));
         let [first, second] = [0, 1].map(|i| values.get(i).copied().unwrap_or(Fr::ZERO));
         let (batch, parts) = cut(rho, to.dimensions());
@@ -198,13 +206,24 @@ impl<'a> Walk<'a> {
             }
             Term::Conv { .. } => message.push(second),
             Term::Window { input, .. } => {
-                self.send_tensor(usize::from(input), &[batch, channel, own].concat(), second, message);
+                self.send_tensor(
+                    usize::from(input),
+                    &[batch, channel, own].concat(),
+                    second,
+                    message,
+                );
             }
             Term::Scale { .. } => {}
         }
     }
 
-    fn convolutions(&mut self, outgoing: &mut Outgoing, point: &[Fr], batching: Fr, convs: &[Gathered]) -> Fr {
+    fn convolutions(
+        &mut self,
+        outgoing: &mut Outgoing,
+        point: &[Fr],
+        batching: Fr,
+        convs: &[Gathered],
+    ) -> Fr {
         let weights = powers(batching, convs.len());
         let mut points = vec![];
         let mut products = vec![];
@@ -246,7 +265,13 @@ fn reach_axis(window: &Window, axis: usize, out: (&[Fr], u32), size: u32, taps: 
 }
 
 /// `Φ(row) Ψ(column)` over an input's padded plane.
-fn reach_plane(window: &Window, parts: &[&[Fr]], to: &Shape, from: &Shape, taps: [&[Fr]; 2]) -> Vec<Fr> {
+fn reach_plane(
+    window: &Window,
+    parts: &[&[Fr]],
+    to: &Shape,
+    from: &Shape,
+    taps: [&[Fr]; 2],
+) -> Vec<Fr> {
     let axis = |axis: usize| {
         let out = (parts[axis + 1], to.dimensions()[axis + 1]);
         reach_axis(window, axis, out, from.dimensions()[axis + 1], taps[axis])
@@ -271,9 +296,8 @@ fn gather(window: &Window, data: &[Fr], from: &[u32], parts: &[&[Fr]], to: &[u32
             let sum = |row: &[Fr]| sources.iter().map(|(source, eq)| row[*source] * eq).sum::<Fr>();
             let line: Vec<Fr> = plane.chunks(columns).map(sum).collect();
             for row_tap in 0..kernel[0] {
-                let hits = (0..to[1] as usize).filter_map(|y| {
-                    Some(line[window.source(0, y, row_tap, from[1])?] * eq[0][y])
-                });
+                let hits = (0..to[1] as usize)
+                    .filter_map(|y| Some(line[window.source(0, y, row_tap, from[1])?] * eq[0][y]));
                 out[row_tap * padded[1] + tap] = hits.sum();
             }
         }

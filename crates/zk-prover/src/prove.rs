@@ -47,7 +47,11 @@ pub fn prove(
 }
 
 /// Writes the proof of a witness; it verifies only if the witness is right.
-pub(crate) fn prove_witness(key: &ProvingKey, witness: &Witness<'_>, mut outgoing: Outgoing) -> Vec<u8> {
+pub(crate) fn prove_witness(
+    key: &ProvingKey,
+    witness: &Witness<'_>,
+    mut outgoing: Outgoing,
+) -> Vec<u8> {
     let (network, plan) = (key.model.network(), witness.plan);
     let rows: Vec<_> = witness.values.chunks(1 << network.row_bits).map(commit_small).collect();
     let gamma = outgoing.points(Tag::Witness, &rows);
@@ -62,6 +66,13 @@ pub(crate) fn prove_witness(key: &ProvingKey, witness: &Witness<'_>, mut outgoin
     let mut walk = Walk { key, witness, claims: vec![] };
     let batching = walk.at_point(&mut outgoing, &point);
     let batching = walk.terms(&mut outgoing, &point, batching);
-    opening::prove(&mut outgoing, &walk.claims, batching, network.row_bits, &key.values, &witness.values);
+    opening::prove(
+        &mut outgoing,
+        &walk.claims,
+        batching,
+        network.row_bits,
+        &key.values,
+        &witness.values,
+    );
     outgoing.finish()
 }

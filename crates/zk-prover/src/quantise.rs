@@ -87,7 +87,10 @@ impl Quantised {
     }
 
     /// What integer outputs stand for.
-    #[expect(clippy::cast_precision_loss, reason = "outputs are below 2^53 in magnitude or rounded")]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "outputs are below 2^53 in magnitude or rounded"
+    )]
     pub fn decode(&self, output: &[i64]) -> Vec<f64> {
         output.iter().map(|y| *y as f64 * self.output_scale).collect()
     }
@@ -114,7 +117,8 @@ pub fn quantise(graph: &Graph, calibration: &[Vec<f32>]) -> Result<Quantised, Qu
     ];
     let network = Network { row_bits: *ROW_BITS.end(), input, operations: vec![], tables };
     let scale = unit(largest.first().copied().unwrap_or(0.0));
-    let mut builder = Builder { graph, largest, network, weights: vec![], names: vec![], values: vec![] };
+    let mut builder =
+        Builder { graph, largest, network, weights: vec![], names: vec![], values: vec![] };
     builder.values.push(Value { tensor: 0, scale, negative: true });
     for index in 0..graph.nodes.len() {
         builder.node(index)?;
@@ -175,7 +179,12 @@ struct Layer {
 impl Builder<'_> {
     /// The `Relu` that alone reads a value, if there is one: it joins the operation before it.
     fn relu_after(&self, index: usize) -> Option<(usize, Option<f32>)> {
-        let mut readers = self.graph.nodes.iter().enumerate().filter(|(_, n)| n.kind.inputs().contains(&(index + 1)));
+        let mut readers = self
+            .graph
+            .nodes
+            .iter()
+            .enumerate()
+            .filter(|(_, n)| n.kind.inputs().contains(&(index + 1)));
         match (readers.next(), readers.next()) {
             (Some((at, Node { kind: Kind::Relu { limit, .. }, .. })), None) if at == index + 1 => {
                 Some((at, *limit))
@@ -256,7 +265,8 @@ impl Builder<'_> {
         value: Value,
     ) -> Result<(), QuantiseError> {
         let weights = Weights { terms: vec![vec![]; terms.len()], ..Weights::default() };
-        let operation = Operation { shape: Shape::new(&node.shape)?, terms, bias: None, shift, table };
+        let operation =
+            Operation { shape: Shape::new(&node.shape)?, terms, bias: None, shift, table };
         self.add(node, operation, weights, value);
         Ok(())
     }
@@ -278,7 +288,11 @@ impl Builder<'_> {
     ) -> Result<(), QuantiseError> {
         // The network's own output keeps its accumulators: nothing is lost on logits.
         let raw = last && table == CLAMP;
-        let layer = if raw { raw_layer(node, weights, bias, from)? } else { layer(node, weights, bias, from, out)? };
+        let layer = if raw {
+            raw_layer(node, weights, bias, from)?
+        } else {
+            layer(node, weights, bias, from, out)?
+        };
         let axis = if matches!(term, Term::Conv { .. }) { 0 } else { node.shape.len() - 1 };
         let operation = Operation {
             shape: Shape::new(&node.shape)?,
@@ -303,7 +317,8 @@ impl Builder<'_> {
             let window = Window { kernel: [1, 1], pad, ..*window };
             Term::Window { input: from.tensor, coefficient, window }
         };
-        let taps = (0..window.kernel[0]).flat_map(|row| (0..window.kernel[1]).map(move |c| (row, c)));
+        let taps =
+            (0..window.kernel[0]).flat_map(|row| (0..window.kernel[1]).map(move |c| (row, c)));
         let (mut maximum, mut minus) = (vec![tap(0, 0, 1)], vec![tap(0, 0, -1)]);
         for (row, column) in taps.skip(1) {
             let terms = [&[tap(row, column, 1)], minus.as_slice()].concat();
@@ -322,7 +337,9 @@ impl Builder<'_> {
         let model = loop {
             match Model::new(self.network.clone(), self.weights.clone()) {
                 Ok(model) => break model,
-                Err(ModelError::Overflow { operation, reach, bound }) => self.grow(operation, reach, bound)?,
+                Err(ModelError::Overflow { operation, reach, bound }) => {
+                    self.grow(operation, reach, bound)?
+                }
                 Err(error) => return Err(QuantiseError::Model(error)),
             }
         };
@@ -348,7 +365,8 @@ impl Builder<'_> {
 
 /// Drops tables that nothing uses and chooses the rows' length.
 fn fit(mut network: Network) -> Result<Network, QuantiseError> {
-    let used = |table: &u8| network.operations.iter().any(|operation| operation.table == Some(*table));
+    let used =
+        |table: &u8| network.operations.iter().any(|operation| operation.table == Some(*table));
     let kept: Vec<u8> = [CLAMP, RELU, POSITIVE].into_iter().filter(used).collect();
     for operation in &mut network.operations {
         let place = kept.iter().position(|table| Some(*table) == operation.table);
@@ -358,7 +376,8 @@ fn fit(mut network: Network) -> Result<Network, QuantiseError> {
     network.tables = tables.collect();
     let plan = Plan::new(&network, 1)?;
     let rows = |bits: u8| plan.key.rows(bits) + plan.witness.rows(bits);
-    network.row_bits = ROW_BITS.into_iter().find(|bits| rows(*bits) <= ROWS).unwrap_or(*ROW_BITS.end());
+    network.row_bits =
+        ROW_BITS.into_iter().find(|bits| rows(*bits) <= ROWS).unwrap_or(*ROW_BITS.end());
     Ok(network)
 }
 
@@ -389,7 +408,10 @@ fn integers(
         let least = largest.max(bias.abs() / from.scale / 1e9);
         let multiplier = (least * from.scale / per_multiplier).ceil().max(1.0);
         if multiplier > 8_388_607.0 {
-            return Err(QuantiseError::Scale { layer: node.name.clone(), scale: multiplier * per_multiplier });
+            return Err(QuantiseError::Scale {
+                layer: node.name.clone(),
+                scale: multiplier * per_multiplier,
+            });
         }
         let scale = multiplier * per_multiplier / from.scale;
         if let Some(term) = out.terms.first_mut() {
@@ -401,7 +423,13 @@ fn integers(
     Ok(out)
 }
 
-fn layer(node: &Node, weights: &[f32], bias: &[f32], from: Value, out: Value) -> Result<Layer, QuantiseError> {
+fn layer(
+    node: &Node,
+    weights: &[f32],
+    bias: &[f32],
+    from: Value,
+    out: Value,
+) -> Result<Layer, QuantiseError> {
     let typical = unit(weights.iter().fold(0.0, |largest: f32, w| largest.max(w.abs())));
     let multiplier = typical * from.scale / out.scale * 2f32.powi(16);
     let shift: u8 = if multiplier < LEAST_MULTIPLIER { 24 } else { 16 };
@@ -410,7 +438,12 @@ fn layer(node: &Node, weights: &[f32], bias: &[f32], from: Value, out: Value) ->
     Ok(Layer { weights, shift, scale: out.scale })
 }
 
-fn raw_layer(node: &Node, weights: &[f32], bias: &[f32], from: Value) -> Result<Layer, QuantiseError> {
+fn raw_layer(
+    node: &Node,
+    weights: &[f32],
+    bias: &[f32],
+    from: Value,
+) -> Result<Layer, QuantiseError> {
     let inner = weights.len() / bias.len();
     let least = weights
         .chunks(inner)

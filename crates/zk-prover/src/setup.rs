@@ -24,9 +24,13 @@ impl ProvingKey {
         let plan = Plan::new(network, 1)?;
         let row = 1usize << network.row_bits;
         let mut values = vec![0i64; plan.key.rows(network.row_bits) * row];
-        for (index, (operation, weights)) in network.operations.iter().zip(model.weights()).enumerate() {
+        for (index, (operation, weights)) in
+            network.operations.iter().zip(model.weights()).enumerate()
+        {
             let Some(places) = plan.operations.get(index) else { continue };
-            for ((term, own), column) in operation.terms.iter().zip(&weights.terms).zip(&places.weights) {
+            for ((term, own), column) in
+                operation.terms.iter().zip(&weights.terms).zip(&places.weights)
+            {
                 let shape = term.weights(&operation.shape, network.tensor(term.input()));
                 if let (Some(column), Some(shape)) = (column, shape) {
                     let offset = plan.key.get(*column).offset;

@@ -10,16 +10,16 @@ use probity_zk::{
     verify,
 };
 
-use crate::{
-    ProvingKey, outgoing::Outgoing, prove, prove::prove_witness, witness::Witness,
-};
+use crate::{ProvingKey, outgoing::Outgoing, prove, prove::prove_witness, witness::Witness};
 
 fn shape(dimensions: &[u32]) -> Shape {
     Shape::new(dimensions).unwrap()
 }
 
 fn pattern(count: usize, seed: usize) -> Vec<i8> {
-    (0..count).map(|i| i8::try_from((i * 37 + seed * 11 + i * i * (seed + 3)) % 61).unwrap() - 28).collect()
+    (0..count)
+        .map(|i| i8::try_from((i * 37 + seed * 11 + i * i * (seed + 3)) % 61).unwrap() - 28)
+        .collect()
 }
 
 /// Convolution, `ReLU`, maximum, average, residual (twice the same tensor), two equal dense layers,
@@ -66,8 +66,11 @@ fn model() -> Model {
             shape.map_or(0, |s| s.iter().product::<u32>() as usize)
         });
         let terms: Vec<_> = counts.map(|count| pattern(count, seed)).collect();
-        let channels = if operation.bias.is_some() { operation.shape.dimensions()[0] as usize } else { 0 };
-        let multipliers = (0..channels).map(|c| (1 + (c + seed) as i32 % 7) << (if operation.shift == 16 { 10 } else { 2 })).collect();
+        let channels =
+            if operation.bias.is_some() { operation.shape.dimensions()[0] as usize } else { 0 };
+        let multipliers = (0..channels)
+            .map(|c| (1 + (c + seed) as i32 % 7) << (if operation.shift == 16 { 10 } else { 2 }))
+            .collect();
         let bias = pattern(channels, seed + 5).into_iter().map(|b| i32::from(b) * 9).collect();
         Weights { terms, multipliers, bias }
     });
@@ -90,7 +93,11 @@ impl Case {
         let (statement, proof) = prove(&key, [9; 32], &input).unwrap();
         assert_eq!(verify(key.model_key(), &statement, &proof), Ok(()));
         // The tests change values: they must depend on the input.
-        assert!(batch == 1 || statement.output[..3] != statement.output[3..6], "{:?}", statement.output);
+        assert!(
+            batch == 1 || statement.output[..3] != statement.output[3..6],
+            "{:?}",
+            statement.output
+        );
         Self { key, plan, statement, proof }
     }
 
@@ -120,14 +127,22 @@ impl Case {
 }
 
 /// Changes an operation's output, and with it its quotient so that the table holds the pair.
-fn set_output(case: &Case, witness: &mut Witness<'_>, operation: usize, index: usize, y: i32, u: i32) {
+fn set_output(
+    case: &Case,
+    witness: &mut Witness<'_>,
+    operation: usize,
+    index: usize,
+    y: i32,
+    u: i32,
+) {
     let plan = &case.plan.operations[operation];
     let old = witness.quotients[operation][index];
     witness.quotients[operation][index] = u;
     witness.outputs[operation][index] = y;
     witness.values[case.at(plan.output.unwrap(), index)] = y;
     let table = usize::from(case.key.model.network().operations[operation].table.unwrap());
-    let (counts, bits) = (case.plan.tables[table].multiplicity, case.key.model.network().tables[table].bits);
+    let (counts, bits) =
+        (case.plan.tables[table].multiplicity, case.key.model.network().tables[table].bits);
     let entry = |u: i32| case.at(counts, usize::try_from(u + (1 << (bits - 1))).unwrap());
     witness.values[entry(old)] -= 1;
     witness.values[entry(u)] += 1;
@@ -173,7 +188,10 @@ fn forged_multiplicities() {
     let bytes = case.plan.bytes.unwrap().multiplicity;
     for column in case.plan.tables.iter().map(|t| t.multiplicity).chain([bytes]) {
         for change in [1, -1, i32::MAX] {
-            let rejection = case.cheat(|w| w.values[case.at(column, 7)] = change.wrapping_add(w.values[case.at(column, 7)]).max(-5));
+            let rejection = case.cheat(|w| {
+                w.values[case.at(column, 7)] =
+                    change.wrapping_add(w.values[case.at(column, 7)]).max(-5)
+            });
             assert_eq!(rejection, Rejection::LookupSum);
         }
     }
@@ -189,7 +207,14 @@ fn values_that_the_tables_hold_but_the_operations_do_not_give() {
             let (low, high) = case.key.model.network().tables
                 [usize::from(case.key.model.network().operations[operation].table.unwrap())]
             .range();
-            set_output(&case, w, operation, index, i32::try_from(i64::from(u).clamp(low, high)).unwrap(), u);
+            set_output(
+                &case,
+                w,
+                operation,
+                index,
+                i32::try_from(i64::from(u).clamp(low, high)).unwrap(),
+                u,
+            );
         });
         assert_eq!(rejection, Rejection::Operations, "{operation}");
     }
@@ -290,7 +315,10 @@ fn statements_that_were_not_proved() {
     assert!(matches!(reject(&|s| s.batch = 2), Err(Rejection::PublicValues { what: "input", .. })));
     assert!(matches!(reject(&|s| s.batch = 0), Err(Rejection::Batch(_))));
     assert!(matches!(reject(&|s| s.batch = u32::MAX), Err(Rejection::Batch(_))));
-    assert!(matches!(reject(&|s| s.output.truncate(8)), Err(Rejection::PublicValues { what: "output", .. })));
+    assert!(matches!(
+        reject(&|s| s.output.truncate(8)),
+        Err(Rejection::PublicValues { what: "output", .. })
+    ));
     // Another context is another statement: an honest prover can prove it, but the old proof fails.
     let replayed = Statement { context: [8; 32], ..case.statement.clone() };
     assert!(verify(key, &replayed, &case.proof).is_err());
@@ -359,7 +387,8 @@ fn points_and_scalars_that_are_none() {
     let case = Case::new(1);
     // A row that is not zero.
     let points = case.proof[5..].chunks(POINT_BYTES);
-    let row = points.take(case.plan.witness.rows(6)).position(|row| row != [0; POINT_BYTES]).unwrap();
+    let row =
+        points.take(case.plan.witness.rows(6)).position(|row| row != [0; POINT_BYTES]).unwrap();
     let start = 5 + row * POINT_BYTES;
     let put = |at: usize, bytes: &[u8]| {
         let mut proof = case.proof.clone();
@@ -382,7 +411,10 @@ fn points_and_scalars_that_are_none() {
         assert_eq!(put(start, &flagged), Rejection::PointEncoding { at: 0 });
     }
     // The identity is a point, but not the row's commitment.
-    assert!(matches!(put(start, &[0; POINT_BYTES]), Rejection::LookupLayer(_) | Rejection::LookupSum | Rejection::LookupLeaves));
+    assert!(matches!(
+        put(start, &[0; POINT_BYTES]),
+        Rejection::LookupLayer(_) | Rejection::LookupSum | Rejection::LookupLeaves
+    ));
     let mut order = (-Fr::ONE).to_bytes_be();
     order[31] += 1;
     for value in [order, [0xff; 32]] {
@@ -402,7 +434,8 @@ fn off_subgroup() -> Vec<u8> {
             let mut compressed = [0u8; 48];
             compressed[0] = 0x80;
             compressed[47] = x;
-            let point = probity_zk::curve::G1Affine::from_compressed_unchecked(&compressed).into_option()?;
+            let point = probity_zk::curve::G1Affine::from_compressed_unchecked(&compressed)
+                .into_option()?;
             (!bool::from(point.is_torsion_free())).then(|| point.to_uncompressed().to_vec())
         })
         .unwrap()
@@ -436,7 +469,8 @@ fn a_thousand_corrupted_bytes() {
     let cases = [Case::new(1), Case::new(2)];
     let mut random = 0x1234_5678_9abc_def1_u64;
     for round in 0..1000 {
-        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        random =
+            random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let case = &cases[round % 2];
         let mut proof = case.proof.clone();
         let at = (random >> 33) as usize % proof.len();

@@ -1,10 +1,6 @@
 //! The witness: every column that is committed, from the interpreter's traces.
 
-use probity_zk::{
-    Model, ModelError, Network,
-    model::Trace,
-    plan::Plan,
-};
+use probity_zk::{Model, ModelError, Network, model::Trace, plan::Plan};
 
 /// Padded values of a batch.
 #[derive(Debug)]
@@ -38,12 +34,14 @@ impl<'a> Witness<'a> {
             outputs: vec![],
             result: vec![],
         };
-        witness.input = witness.spread(0, input.chunks(size).map(|one| one.iter().copied().map(i32::from)));
+        witness.input =
+            witness.spread(0, input.chunks(size).map(|one| one.iter().copied().map(i32::from)));
         let last = network.operations.len() - 1;
         for index in 0..=last {
             witness.operation(index, &traces);
         }
-        witness.result = traces.iter().filter_map(|trace| trace.outputs.last()).flatten().copied().collect();
+        witness.result =
+            traces.iter().filter_map(|trace| trace.outputs.last()).flatten().copied().collect();
         witness.count();
         Ok(witness)
     }
@@ -60,7 +58,11 @@ impl<'a> Witness<'a> {
     }
 
     /// Pads a batch of tensors by zero.
-    fn spread<T: Iterator<Item = i32>>(&self, tensor: usize, batch: impl Iterator<Item = T>) -> Vec<i32> {
+    fn spread<T: Iterator<Item = i32>>(
+        &self,
+        tensor: usize,
+        batch: impl Iterator<Item = T>,
+    ) -> Vec<i32> {
         let shape = self.network.tensor(tensor);
         let (places, size) = (shape.padded(), 1 << shape.bits());
         let mut padded = vec![0; size << self.plan.batch_bits];
@@ -74,7 +76,9 @@ impl<'a> Witness<'a> {
 
     fn operation(&mut self, index: usize, traces: &[Trace]) {
         let (network, plan) = (self.network, self.plan);
-        let (Some(operation), Some(plan)) = (network.operations.get(index), plan.operations.get(index)) else {
+        let (Some(operation), Some(plan)) =
+            (network.operations.get(index), plan.operations.get(index))
+        else {
             return;
         };
         let accumulators = || traces.iter().filter_map(|trace| trace.accumulators.get(index));
@@ -85,7 +89,8 @@ impl<'a> Witness<'a> {
         }
         if operation.table.is_some() || plan.output.is_some() {
             let outputs = traces.iter().filter_map(|trace| trace.outputs.get(index));
-            output = self.spread(index + 1, outputs.map(|values| values.iter().copied().map(narrow)));
+            output =
+                self.spread(index + 1, outputs.map(|values| values.iter().copied().map(narrow)));
         }
         if let Some(column) = plan.output {
             self.put(column, &output);

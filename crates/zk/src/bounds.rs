@@ -27,7 +27,9 @@ pub(crate) fn check(network: &Network, weights: &[Weights]) -> Result<(), ModelE
         }
         let table = operation.table.and_then(|table| network.tables.get(usize::from(table)));
         let range = match table {
-            None if index + 1 < network.operations.len() && reach > MAX_COMMITTED.unsigned_abs().into() => {
+            None if index + 1 < network.operations.len()
+                && reach > MAX_COMMITTED.unsigned_abs().into() =>
+            {
                 return overflow(MAX_COMMITTED);
             }
             None => (low, high),
@@ -37,7 +39,8 @@ pub(crate) fn check(network: &Network, weights: &[Weights]) -> Result<(), ModelE
                     return overflow(-table.min());
                 }
                 let (floor, ceiling) = table.range();
-                let clamp = |value: i128| (value >> operation.shift).clamp(floor.into(), ceiling.into());
+                let clamp =
+                    |value: i128| (value >> operation.shift).clamp(floor.into(), ceiling.into());
                 (clamp(low), clamp(high))
             }
         };

@@ -23,7 +23,9 @@ pub const CEREMONY: [u8; 32] =
     hex!("d39b9f2d047cc9dca2de58f264b6a09448ccd34db967881a6713eacacf0f26b7");
 
 /// `[τ]_1`, line 2 of the ceremony's monomial points in G1, compressed.
-const TAU_G1: [u8; 48] = hex!("ad3eb50121139aa34db1d545093ac9374ab7bca2c0f3bf28e27c8dcd8fc7cb42d25926fc0c97b336e9f0fb35e5a04c81");
+const TAU_G1: [u8; 48] = hex!(
+    "ad3eb50121139aa34db1d545093ac9374ab7bca2c0f3bf28e27c8dcd8fc7cb42d25926fc0c97b336e9f0fb35e5a04c81"
+);
 /// `[τ]_2`, compressed.
 const TAU_G2: [u8; 96] = hex!(
     "b5bfd7dd8cdeb128843bc287230af38926187075cbfbefa81009a2ce615ac53d2914e5870cb452d2afaaab24f3499f72"

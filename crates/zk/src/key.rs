@@ -179,8 +179,7 @@ struct Reader<'a>(&'a [u8]);
 
 impl Reader<'_> {
     fn array<const N: usize>(&mut self) -> Result<[u8; N], KeyError> {
-        let (head, rest) =
-            self.0.split_first_chunk().ok_or(KeyError::Malformed("more bytes"))?;
+        let (head, rest) = self.0.split_first_chunk().ok_or(KeyError::Malformed("more bytes"))?;
         self.0 = rest;
         Ok(*head)
     }

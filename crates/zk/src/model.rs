@@ -97,7 +97,8 @@ impl Model {
             let channels = channels(operation);
             let multipliers = if shapes.iter().any(|count| *count > 0) { channels } else { 0 };
             let bias = operation.bias.map_or(0, |_| channels);
-            let along = operation.bias.is_none_or(|axis| usize::from(axis) == channel_axis(operation));
+            let along =
+                operation.bias.is_none_or(|axis| usize::from(axis) == channel_axis(operation));
             if terms != shapes
                 || weights.multipliers.len() != multipliers
                 || weights.bias.len() != bias
@@ -121,7 +122,9 @@ impl Model {
         }
         let input: Vec<i64> = input.iter().copied().map(i64::from).collect();
         let mut trace = Trace::default();
-        for (index, (operation, weights)) in self.network.operations.iter().zip(&self.weights).enumerate() {
+        for (index, (operation, weights)) in
+            self.network.operations.iter().zip(&self.weights).enumerate()
+        {
             let tensor = |tensor: usize| match tensor.checked_sub(1) {
                 None => input.as_slice(),
                 Some(earlier) => trace.outputs.get(earlier).map_or(&[][..], Vec::as_slice),
@@ -149,17 +152,32 @@ impl Model {
                         *sum += i64::from(*coefficient) * value;
                     }
                 }
-                Term::Dense { kept, .. } => dense(&mut sums, *kept, from, data, values, &weights.multipliers),
+                Term::Dense { kept, .. } => {
+                    dense(&mut sums, *kept, from, data, values, &weights.multipliers)
+                }
                 Term::Conv { window, .. } => {
-                    conv(&mut sums, &operation.shape, from, data, (window, values, &weights.multipliers));
+                    conv(
+                        &mut sums,
+                        &operation.shape,
+                        from,
+                        data,
+                        (window, values, &weights.multipliers),
+                    );
                 }
                 Term::Window { coefficient, window, .. } => {
-                    pool(&mut sums, &operation.shape, from, data, (window, i64::from(*coefficient)));
+                    pool(
+                        &mut sums,
+                        &operation.shape,
+                        from,
+                        data,
+                        (window, i64::from(*coefficient)),
+                    );
                 }
             }
         }
         let dimensions = operation.shape.dimensions();
-        let inner: usize = dimensions.iter().skip(channel_axis(operation) + 1).map(|s| *s as usize).product();
+        let inner: usize =
+            dimensions.iter().skip(channel_axis(operation) + 1).map(|s| *s as usize).product();
         let channels = channels(operation);
         for (index, sum) in sums.iter_mut().enumerate() {
             let channel = index / inner % channels;
@@ -170,8 +188,15 @@ impl Model {
         sums
     }
 
-    fn requantise(&self, index: usize, operation: &Operation, sums: &[i64]) -> Result<Vec<i64>, ModelError> {
-        let Some(table) = operation.table.and_then(|table| self.network.tables.get(usize::from(table))) else {
+    fn requantise(
+        &self,
+        index: usize,
+        operation: &Operation,
+        sums: &[i64],
+    ) -> Result<Vec<i64>, ModelError> {
+        let Some(table) =
+            operation.table.and_then(|table| self.network.tables.get(usize::from(table)))
+        else {
             return Ok(sums.to_vec());
         };
         let lookup = |sum: &i64| {
@@ -193,10 +218,19 @@ pub(crate) fn channels(operation: &Operation) -> usize {
     operation.shape.dimensions().get(channel_axis(operation)).map_or(0, |size| *size as usize)
 }
 
-fn dense(sums: &mut [i64], kept: u8, from: &Shape, data: &[i64], weights: &[i8], multipliers: &[i32]) {
-    let inner: usize = from.dimensions().iter().skip(usize::from(kept)).map(|size| *size as usize).product();
+fn dense(
+    sums: &mut [i64],
+    kept: u8,
+    from: &Shape,
+    data: &[i64],
+    weights: &[i8],
+    multipliers: &[i32],
+) {
+    let inner: usize =
+        from.dimensions().iter().skip(usize::from(kept)).map(|size| *size as usize).product();
     for (sums, data) in sums.chunks_mut(multipliers.len()).zip(data.chunks(inner)) {
-        for ((sum, row), multiplier) in sums.iter_mut().zip(weights.chunks(inner)).zip(multipliers) {
+        for ((sum, row), multiplier) in sums.iter_mut().zip(weights.chunks(inner)).zip(multipliers)
+        {
             let products = row.iter().zip(data).map(|(weight, value)| i64::from(*weight) * value);
             *sum += products.sum::<i64>() * i64::from(*multiplier);
         }
@@ -248,7 +282,13 @@ fn conv(
     }
 }
 
-fn pool(sums: &mut [i64], to: &Shape, from: &Shape, data: &[i64], (window, coefficient): (&Window, i64)) {
+fn pool(
+    sums: &mut [i64],
+    to: &Shape,
+    from: &Shape,
+    data: &[i64],
+    (window, coefficient): (&Window, i64),
+) {
     for (sums, data) in sums.chunks_mut(planes(to)).zip(data.chunks(planes(from))) {
         slide(to.dimensions(), from.dimensions(), window, |at, _, source| {
             sums[at] += coefficient * data[source];

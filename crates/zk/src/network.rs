@@ -17,7 +17,9 @@ pub const MAX_KERNEL: u8 = 16;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NetworkError {
     /// A shape without dimensions, with too many, or with one that is zero or too large.
-    #[error("a shape needs 1 to {MAX_DIMENSIONS} dimensions from 1 to 65536, below 2^{MAX_TENSOR_BITS} padded values")]
+    #[error(
+        "a shape needs 1 to {MAX_DIMENSIONS} dimensions from 1 to 65536, below 2^{MAX_TENSOR_BITS} padded values"
+    )]
     Shape,
     /// None, or more than [`MAX_OPERATIONS`].
     #[error("expected 1 to {MAX_OPERATIONS} operations, got `{0}`")]
@@ -198,7 +200,9 @@ impl Term {
             Self::Scale { .. } => to == from,
             Self::Dense { kept, .. } => {
                 let kept = usize::from(*kept);
-                kept < from.len() && to.len() == kept + 1 && to.iter().zip(from).take(kept).all(|(a, b)| a == b)
+                kept < from.len()
+                    && to.len() == kept + 1
+                    && to.iter().zip(from).take(kept).all(|(a, b)| a == b)
             }
             Self::Conv { window, .. } => to.len() == 3 && from.len() == 3 && window.is_valid(),
             Self::Window { window, .. } => {
@@ -274,7 +278,10 @@ impl Network {
         if let Some(table) = self.tables.iter().position(|table| !table.is_valid()) {
             return Err(NetworkError::Table(table));
         }
-        self.operations.iter().enumerate().try_for_each(|(i, operation)| self.check_one(i, operation))
+        self.operations
+            .iter()
+            .enumerate()
+            .try_for_each(|(i, operation)| self.check_one(i, operation))
     }
 
     fn check_one(&self, index: usize, operation: &Operation) -> Result<(), NetworkError> {

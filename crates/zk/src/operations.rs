@@ -137,7 +137,12 @@ impl Walk<'_> {
     }
 
     /// A tensor's value: evaluated here if public, else sent and claimed.
-    fn tensor(&mut self, tensor: usize, point: &[Fr], values: &mut Values) -> Result<Fr, Rejection> {
+    fn tensor(
+        &mut self,
+        tensor: usize,
+        point: &[Fr],
+        values: &mut Values,
+    ) -> Result<Fr, Rejection> {
         let output = tensor
             .checked_sub(1)
             .and_then(|operation| self.plan.operations.get(operation))
@@ -165,8 +170,7 @@ impl Walk<'_> {
             let bits = walk.plan.witness.get(column).bits;
             values.next().map(|value| walk.witness(column, last(point, bits), value))
         };
-        let bytes =
-            self.plan.bytes.map(|plan| table(self, plan.multiplicity)).transpose()?;
+        let bytes = self.plan.bytes.map(|plan| table(self, plan.multiplicity)).transpose()?;
         let tables = &self.plan.tables;
         let tables =
             tables.iter().map(|plan| table(self, plan.multiplicity)).collect::<Result<_, _>>()?;
@@ -176,9 +180,10 @@ impl Walk<'_> {
     fn count_at_point(&self) -> usize {
         let operations = self.network.operations.iter().zip(&self.plan.operations);
         let counts = operations.map(|(operation, plan)| {
-            let scales = operation.terms.iter().filter(|term| {
-                matches!(term, Term::Scale { .. }) && term.input() > 0
-            });
+            let scales = operation
+                .terms
+                .iter()
+                .filter(|term| matches!(term, Term::Scale { .. }) && term.input() > 0);
             usize::from(plan.output.is_some())
                 + usize::from(operation.table.is_some())
                 + plan.remainder.len()

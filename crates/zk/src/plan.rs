@@ -138,7 +138,8 @@ impl Plan {
         if batch == 0 {
             return Err(BatchError::Empty);
         }
-        let (mut key, mut witness, mut leaves) = (Sizes::default(), Sizes::default(), Sizes::default());
+        let (mut key, mut witness, mut leaves) =
+            (Sizes::default(), Sizes::default(), Sizes::default());
         let batch_bits = if batch > 1 << MAX_TENSOR_BITS { 32 } else { bits(batch) };
         let last = network.operations.len().saturating_sub(1);
         let mut operations = vec![];
@@ -164,11 +165,13 @@ impl Plan {
             plan.table_leaves = operation.table.map(|_| leaves.add(bits));
             operations.push(plan);
         }
-        let mut table = |bits| TablePlan { multiplicity: witness.add(bits), leaves: leaves.add(bits) };
+        let mut table =
+            |bits| TablePlan { multiplicity: witness.add(bits), leaves: leaves.add(bits) };
         let bytes =
             operations.iter().any(|plan| !plan.remainder.is_empty()).then(|| table(BYTE_BITS));
         let tables = network.tables.iter().map(|t| table(u32::from(t.bits))).collect();
-        let [key, witness, leaves] = [&key, &witness, &leaves].map(|sizes| Columns::place(&sizes.0));
+        let [key, witness, leaves] =
+            [&key, &witness, &leaves].map(|sizes| Columns::place(&sizes.0));
         if witness.len() >> (MAX_TENSOR_BITS + 2) > 0 || leaves.len() >> (MAX_TENSOR_BITS + 2) > 0 {
             return Err(BatchError::Size(batch));
         }

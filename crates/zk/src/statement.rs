@@ -57,7 +57,11 @@ impl Statement {
     pub fn check(&self, network: &Network) -> Result<(), Rejection> {
         let count = |what, shape: &Shape, got| {
             let expected = (self.batch as usize).saturating_mul(shape.len());
-            if got == expected { Ok(()) } else { Err(Rejection::PublicValues { what, expected, got }) }
+            if got == expected {
+                Ok(())
+            } else {
+                Err(Rejection::PublicValues { what, expected, got })
+            }
         };
         count("input", &network.input, self.input.len())?;
         count("output", network.output(), self.output.len())

@@ -94,7 +94,10 @@ mod tests {
     #[test]
     fn relu_and_requantisation() {
         let relu = Table { bits: 12, low: 7, signed: false };
-        assert_eq!([-2048, -1, 0, 127, 128, 2047].map(|u| relu.get(u).unwrap()), [0, 0, 0, 127, 127, 127]);
+        assert_eq!(
+            [-2048, -1, 0, 127, 128, 2047].map(|u| relu.get(u).unwrap()),
+            [0, 0, 0, 127, 127, 127]
+        );
         let clamp = Table { signed: true, ..relu };
         assert_eq!([-129, -128, -1, 128].map(|u| clamp.get(u).unwrap()), [-128, -128, -1, 127]);
         assert_eq!((clamp.get(2048), clamp.get(-2049)), (None, None));

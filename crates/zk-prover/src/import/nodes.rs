@@ -165,16 +165,23 @@ impl Context {
         let shape = match node.op_type.as_str() {
             "Flatten" if integer(node, "axis", 1) == 1 => vec![count],
             "Reshape" => {
-                let Some(Constant::Integers(wanted)) = self.constants.get(self.input(node, 1)?) else {
+                let Some(Constant::Integers(wanted)) = self.constants.get(self.input(node, 1)?)
+                else {
                     return unsupported(node, "a shape that is not constant");
                 };
-                resolve(wanted, &value.shape).map_or_else(|| misfit(node, format!("{wanted:?}")), Ok)?
+                resolve(wanted, &value.shape)
+                    .map_or_else(|| misfit(node, format!("{wanted:?}")), Ok)?
             }
             // Values of which at most one dimension is not 1 lie in a line.
-            "Squeeze" | "Unsqueeze" if value.shape.iter().filter(|size| **size > 1).count() <= 1 => vec![count],
+            "Squeeze" | "Unsqueeze"
+                if value.shape.iter().filter(|size| **size > 1).count() <= 1 =>
+            {
+                vec![count]
+            }
             operator => return unsupported(node, format!("this {operator}")),
         };
-        let shape: Vec<u32> = shape.into_iter().map(|size| u32::try_from(size).unwrap_or(u32::MAX)).collect();
+        let shape: Vec<u32> =
+            shape.into_iter().map(|size| u32::try_from(size).unwrap_or(u32::MAX)).collect();
         self.alias(node, Value { index: value.index, shape })
     }
 
@@ -206,7 +213,10 @@ impl Context {
         weights: Vec<f32>,
         bias: Vec<f32>,
     ) -> Read<()> {
-        let fits = product(&value.shape[kept..]) == inputs && bias.len() == outputs && outputs > 0 && inputs > 0;
+        let fits = product(&value.shape[kept..]) == inputs
+            && bias.len() == outputs
+            && outputs > 0
+            && inputs > 0;
         if !fits || value.shape.len() != kept + 1 {
             return misfit(node, format!("{:?} times [{outputs}, {inputs}]", value.shape));
         }
@@ -229,10 +239,12 @@ impl Context {
     }
 
     fn add(&mut self, node: &NodeProto) -> Read<()> {
-        let constant = |place: usize| node.input.get(place).is_some_and(|i| self.constants.contains_key(i));
+        let constant =
+            |place: usize| node.input.get(place).is_some_and(|i| self.constants.contains_key(i));
         for (value, bias) in [(0, 1), (1, 0)] {
             if constant(bias) {
-                let (value, added) = (self.value(node, value)?, self.floats(node, bias)?.1.to_vec());
+                let (value, added) =
+                    (self.value(node, value)?, self.floats(node, bias)?.1.to_vec());
                 return self.add_bias(node, value, &added);
             }
         }
@@ -247,7 +259,9 @@ impl Context {
     /// A constant is added to the bias of the product before it.
     fn add_bias(&mut self, node: &NodeProto, value: Value, added: &[f32]) -> Read<()> {
         let last = value.index == self.graph.nodes.len();
-        let Some(Node { kind: Kind::Dense { bias, .. }, .. }) = self.graph.nodes.last_mut().filter(|_| last) else {
+        let Some(Node { kind: Kind::Dense { bias, .. }, .. }) =
+            self.graph.nodes.last_mut().filter(|_| last)
+        else {
             return unsupported(node, "a constant added to anything but a matrix product");
         };
         if added.len() != bias.len() {
@@ -292,13 +306,22 @@ impl Context {
     fn batch_normalization(&mut self, node: &NodeProto) -> Read<()> {
         let value = self.value(node, 0)?;
         let epsilon = float(node, "epsilon", 1e-5);
-        let [scale, shift, mean, variance] = [1, 2, 3, 4].map(|place| self.optional(node, place, vec![]));
+        let [scale, shift, mean, variance] =
+            [1, 2, 3, 4].map(|place| self.optional(node, place, vec![]));
         let (scale, shift, mean, variance) = (scale?, shift?, mean?, variance?);
         let last = value.index == self.graph.nodes.len();
-        let (weights, bias) = match self.graph.nodes.last_mut().filter(|_| last).map(|node| &mut node.kind) {
-            Some(Kind::Dense { weights, bias, .. } | Kind::Conv { weights, bias, .. }) => (weights, bias),
-            _ => return unsupported(node, "normalisation of anything but a product or convolution"),
-        };
+        let (weights, bias) =
+            match self.graph.nodes.last_mut().filter(|_| last).map(|node| &mut node.kind) {
+                Some(Kind::Dense { weights, bias, .. } | Kind::Conv { weights, bias, .. }) => {
+                    (weights, bias)
+                }
+                _ => {
+                    return unsupported(
+                        node,
+                        "normalisation of anything but a product or convolution",
+                    );
+                }
+            };
         if [&scale, &shift, &mean, &variance].iter().any(|values| values.len() != bias.len()) {
             return misfit(node, "as many parameters as channels are needed");
         }
@@ -317,7 +340,9 @@ impl Context {
     fn pool(&mut self, node: &NodeProto) -> Read<()> {
         let value = self.value(node, 0)?;
         let whole = match value.shape.as_slice() {
-            [_, rows, columns] if node.op_type == "GlobalAveragePool" => Some([*rows as usize, *columns as usize]),
+            [_, rows, columns] if node.op_type == "GlobalAveragePool" => {
+                Some([*rows as usize, *columns as usize])
+            }
             _ => None,
         };
         let (window, shape) = self.window(node, &value, whole)?;
@@ -332,16 +357,24 @@ impl Context {
     }
 
     /// Kernel, stride and padding; and the shape that comes out.
-    fn window(&self, node: &NodeProto, value: &Value, kernel: Option<[usize; 2]>) -> Read<(Window, Vec<u32>)> {
+    fn window(
+        &self,
+        node: &NodeProto,
+        value: &Value,
+        kernel: Option<[usize; 2]>,
+    ) -> Read<(Window, Vec<u32>)> {
         let &[channels, rows, columns] = value.shape.as_slice() else {
             return misfit(node, format!("{:?} is not channels, rows, columns", value.shape));
         };
         if self.graph.shape(value.index) != value.shape {
             return unsupported(node, "a window over a reshaped value");
         }
-        let ints = |name: &str| attribute(node, name).map_or(&[][..], |attribute| attribute.ints.as_slice());
+        let ints = |name: &str| {
+            attribute(node, name).map_or(&[][..], |attribute| attribute.ints.as_slice())
+        };
         let plain = |name: &str, allowed: &[i64]| ints(name).iter().all(|v| allowed.contains(v));
-        let auto = attribute(node, "auto_pad").is_none_or(|a| matches!(a.s.as_slice(), b"" | b"NOTSET" | b"VALID"));
+        let auto = attribute(node, "auto_pad")
+            .is_none_or(|a| matches!(a.s.as_slice(), b"" | b"NOTSET" | b"VALID"));
         if !plain("dilations", &[1]) || integer(node, "ceil_mode", 0) != 0 || !auto {
             return unsupported(node, "dilations, ceil_mode or auto_pad");
         }
@@ -359,7 +392,8 @@ impl Context {
             [a, b, c, d] => Some([*a, *b, *c, *d]),
             _ => None,
         };
-        let (Some(kernel), Some(stride), Some(pads)) = (kernel, pair(ints("strides"), 1), pads) else {
+        let (Some(kernel), Some(stride), Some(pads)) = (kernel, pair(ints("strides"), 1), pads)
+        else {
             return unsupported(node, "a window of other than two dimensions");
         };
         let mut shape = vec![channels];
@@ -370,7 +404,8 @@ impl Context {
             }
             shape.push(u32::try_from(room / stride[axis] + 1).unwrap_or(u32::MAX));
         }
-        let narrow = |values: [i64; 2]| Some([u8::try_from(values[0]).ok()?, u8::try_from(values[1]).ok()?]);
+        let narrow =
+            |values: [i64; 2]| Some([u8::try_from(values[0]).ok()?, u8::try_from(values[1]).ok()?]);
         let pad = [i8::try_from(pads[0]), i8::try_from(pads[1])];
         match (narrow(kernel), narrow(stride), pad) {
             (Some(kernel), Some(stride), [Ok(top), Ok(left)]) => {
@@ -385,7 +420,8 @@ impl Context {
 fn resolve(wanted: &[i64], shape: &[u32]) -> Option<Vec<usize>> {
     let rest = wanted.split_first().filter(|(batch, _)| matches!(batch, 1 | -1 | 0))?.1;
     let count = product(shape);
-    let same = rest.len() == shape.len() && rest.iter().zip(shape).all(|(a, b)| *a == i64::from(*b));
+    let same =
+        rest.len() == shape.len() && rest.iter().zip(shape).all(|(a, b)| *a == i64::from(*b));
     if same {
         return Some(shape.iter().map(|size| *size as usize).collect());
     }

@@ -29,9 +29,14 @@ pub(super) fn read(tensor: TensorProto) -> Result<Constant, ImportError> {
     if tensor.data_location == EXTERNAL {
         return Err(ImportError::External(tensor.name));
     }
-    let shape: Vec<usize> =
-        tensor.dims.iter().map(|d| usize::try_from(*d)).collect::<Result<_, _>>().map_err(|_| wrong())?;
-    let count = shape.iter().try_fold(1usize, |count, size| count.checked_mul(*size)).ok_or_else(wrong)?;
+    let shape: Vec<usize> = tensor
+        .dims
+        .iter()
+        .map(|d| usize::try_from(*d))
+        .collect::<Result<_, _>>()
+        .map_err(|_| wrong())?;
+    let count =
+        shape.iter().try_fold(1usize, |count, size| count.checked_mul(*size)).ok_or_else(wrong)?;
     let raw = &tensor.raw_data;
     let constant = match tensor.data_type {
         FLOAT if raw.is_empty() => Constant::Floats { shape, values: tensor.float_data.clone() },
@@ -42,7 +47,10 @@ pub(super) fn read(tensor: TensorProto) -> Result<Constant, ImportError> {
         }
         DOUBLE => {
             let (words, _) = raw.as_chunks::<8>();
-            let stored = words.iter().map(|word| f64::from_le_bytes(*word)).chain(tensor.double_data.clone());
+            let stored = words
+                .iter()
+                .map(|word| f64::from_le_bytes(*word))
+                .chain(tensor.double_data.clone());
             #[expect(clippy::cast_possible_truncation, reason = "weights are calibrated as f32")]
             let values = stored.map(|value| value as f32).collect();
             Constant::Floats { shape, values }

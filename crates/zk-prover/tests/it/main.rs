@@ -1,4 +1,6 @@
 //! Tests of the prover against the verifier.
 
+mod cases;
 mod networks;
 mod random;
+mod vectors;

@@ -16,12 +16,28 @@ fn pattern(count: usize, seed: usize) -> Vec<i8> {
 fn mlp() -> Model {
     let dense = |input| Term::Dense { input, kept: 0 };
     let operations = vec![
-        Operation { shape: shape(&[5]), terms: vec![dense(0)], bias: Some(0), shift: 8, table: Some(0) },
-        Operation { shape: shape(&[3]), terms: vec![dense(1)], bias: Some(0), shift: 0, table: None },
+        Operation {
+            shape: shape(&[5]),
+            terms: vec![dense(0)],
+            bias: Some(0),
+            shift: 8,
+            table: Some(0),
+        },
+        Operation {
+            shape: shape(&[3]),
+            terms: vec![dense(1)],
+            bias: Some(0),
+            shift: 0,
+            table: None,
+        },
     ];
     let network = Network { row_bits: 6, input: shape(&[7]), operations, tables: vec![RELU] };
     let weights = vec![
-        Weights { terms: vec![pattern(35, 1)], multipliers: vec![11, 12, 13, 14, 15], bias: vec![5, -7, 9, 300, 0] },
+        Weights {
+            terms: vec![pattern(35, 1)],
+            multipliers: vec![11, 12, 13, 14, 15],
+            bias: vec![5, -7, 9, 300, 0],
+        },
         Weights { terms: vec![pattern(15, 2)], multipliers: vec![1; 3], bias: vec![1, 2, -3] },
     ];
     Model::new(network, weights).unwrap()

@@ -1,10 +1,11 @@
 //! Random small networks: what the interpreter computes is what can be proved, and nothing else.
 
-use proptest::prelude::*;
 use probity_zk::{
-    Model, ModelKey, Network, Operation, Rejection, Shape, Table, Term, Window, model::Weights, verify,
+    Model, ModelKey, Network, Operation, Rejection, Shape, Table, Term, Window, model::Weights,
+    verify,
 };
 use probity_zk_prover::{ProvingKey, prove};
+use proptest::prelude::*;
 
 /// Requantisation, `ReLU`, and an exact `ReLU` for differences.
 pub(crate) const TABLES: [Table; 3] = [
@@ -26,10 +27,19 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     let pair = |range: std::ops::RangeInclusive<u8>| [range.clone(), range];
     prop_oneof![
-        (1..9u32, any::<bool>(), any::<bool>())
-            .prop_map(|(outputs, kept, relu)| Step::Dense { outputs, kept, relu }),
+        (1..9u32, any::<bool>(), any::<bool>()).prop_map(|(outputs, kept, relu)| Step::Dense {
+            outputs,
+            kept,
+            relu
+        }),
         (1..5u32, pair(1..=3), pair(1..=2), [0..2i8, 0..2i8], any::<bool>()).prop_map(
-            |(channels, kernel, stride, pad, relu)| Step::Conv { channels, kernel, stride, pad, relu }
+            |(channels, kernel, stride, pad, relu)| Step::Conv {
+                channels,
+                kernel,
+                stride,
+                pad,
+                relu
+            }
         ),
         (pair(1..=3), pair(1..=2), [-1..2i8, -1..2i8])
             .prop_map(|(kernel, stride, pad)| Step::Average { kernel, stride, pad }),
@@ -47,7 +57,10 @@ struct Builder {
 impl Builder {
     fn random(&mut self, count: usize) -> Vec<i8> {
         let mut next = || {
-            self.seed = self.seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            self.seed = self
+                .seed
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
             ((self.seed >> 56) as u8).cast_signed()
         };
         (0..count).map(|_| next()).collect()
@@ -61,7 +74,14 @@ impl Builder {
         u16::try_from(self.network.operations.len()).unwrap()
     }
 
-    fn push(&mut self, shape: &[u32], terms: Vec<Term>, shift: u8, table: Option<u8>, biased: bool) {
+    fn push(
+        &mut self,
+        shape: &[u32],
+        terms: Vec<Term>,
+        shift: u8,
+        table: Option<u8>,
+        biased: bool,
+    ) {
         let shape = Shape::new(shape).unwrap();
         let mut operation = Operation { shape, terms, bias: None, shift, table };
         let axis = probity_zk::model::channel_axis(&operation);
@@ -73,7 +93,8 @@ impl Builder {
             weights.terms.push(self.random(count));
         }
         if weights.terms.iter().any(|values| !values.is_empty()) {
-            weights.multipliers = self.random(channels).iter().map(|v| i32::from(v.unsigned_abs()) + 1).collect();
+            weights.multipliers =
+                self.random(channels).iter().map(|v| i32::from(v.unsigned_abs()) + 1).collect();
         }
         if biased {
             operation.bias = Some(u8::try_from(axis).unwrap());
@@ -119,7 +140,9 @@ impl Builder {
                 self.push(&to, vec![tap(0, 1), difference], 0, None, false);
             }
             (Step::Residual { coefficients: [a, b] }, _) => {
-                let same = (0..input).rev().find(|t| self.network.tensor(usize::from(*t)).dimensions() == shape);
+                let same = (0..input)
+                    .rev()
+                    .find(|t| self.network.tensor(usize::from(*t)).dimensions() == shape);
                 let terms = vec![
                     Term::Scale { input, coefficient: *a },
                     Term::Scale { input: same.unwrap_or(input), coefficient: *b },

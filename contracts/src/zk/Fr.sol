@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+pragma solidity 0.8.37;
+
+// Order of BLS12-381's groups.
+uint256 constant P = 0x73eda753299d7d483339d80809a1d80553bda402fffe5bfeffffffff00000001;
+
+/// Multilinear extensions over the scalar field. Points and tables are words in memory from a
+/// pointer on; a point starts with the coordinate of the index's most significant bit.
+library Fr {
+    function sub(uint256 a, uint256 b) internal pure returns (uint256) {
+        return addmod(a, P - b, P);
+    }
+
+    /// The element that stands for a signed integer.
+    function fromInt(int256 value) internal pure returns (uint256) {
+        return value < 0 ? P - uint256(-value) : uint256(value);
+    }
+
+    function load(uint256 pointer, uint256 index) internal pure returns (uint256 value) {
+        assembly ("memory-safe") {
+            value := mload(add(pointer, shl(5, index)))
+        }
+    }
+
+    function alloc(uint256 words) internal pure returns (uint256 pointer) {
+        assembly ("memory-safe") {
+            pointer := mload(0x40)
+            mstore(0x40, add(pointer, shl(5, words)))
+        }
+    }
+
+    /// Both points, one after the other.
+    function concat(uint256 a, uint256 aBits, uint256 b, uint256 bBits)
+        internal
+        pure
+        returns (uint256 pointer)
+    {
+        pointer = alloc(aBits + bBits);
+        assembly ("memory-safe") {
+            mcopy(pointer, a, shl(5, aBits))
+            mcopy(add(pointer, shl(5, aBits)), b, shl(5, bBits))
+        }
+    }
+
+    /// `eq(point, ·)` for every index of `bits` bits.
+    function eqTable(uint256 point, uint256 bits) internal pure returns (uint256 table) {
+        table = alloc(1 << bits);
+        assembly ("memory-safe") {
+            mstore(table, 1)
+            let end := add(point, shl(5, bits))
+            for { let size := 32 } lt(point, end) { size := shl(1, size) } {
+                let c := mload(point)
+                point := add(point, 32)
+                for { let i := size } i {} {
+                    i := sub(i, 32)
+                    let v := mload(add(table, i))
+                    let high := mulmod(v, c, P)
+                    let to := add(table, shl(1, i))
+                    mstore(add(to, 32), high)
+                    mstore(to, addmod(v, sub(P, high), P))
+                }
+            }
+        }
+    }
+
+    function eq(uint256 a, uint256 b, uint256 bits) internal pure returns (uint256 product) {
+        assembly ("memory-safe") {
+            product := 1
+            for { let end := add(a, shl(5, bits)) } lt(a, end) { a := add(a, 32) } {
+                let x := mload(a)
+                let y := mload(b)
+                b := add(b, 32)
+                // 1 − x − y + 2xy
+                let xy := mulmod(x, y, P)
+                let factor := addmod(add(xy, 1), xy, P)
+                factor := addmod(factor, sub(P, x), P)
+                factor := addmod(factor, sub(P, y), P)
+                product := mulmod(product, factor, P)
+            }
+        }
+    }
+
+    function eqIndex(uint256 point, uint256 bits, uint256 index)
+        internal
+        pure
+        returns (uint256 product)
+    {
+        assembly ("memory-safe") {
+            product := 1
+            for { let spot := add(point, shl(5, bits)) } gt(spot, point) { index := shr(1, index) }
+            {
+                spot := sub(spot, 32)
+                let c := mload(spot)
+                if iszero(and(index, 1)) { c := addmod(1, sub(P, c), P) }
+                product := mulmod(product, c, P)
+            }
+        }
+    }
+
+    /// `Σ eq(point, i)` over `i < count`.
+    function lessThan(uint256 point, uint256 bits, uint256 count)
+        internal
+        pure
+        returns (uint256 sum)
+    {
+        if (count >> bits > 0) return 1;
+        uint256 prefix = 1;
+        for (uint256 place = 0; place < bits; ++place) {
+            uint256 high = mulmod(prefix, load(point, place), P);
+            if (count >> (bits - 1 - place) & 1 == 1) {
+                sum = addmod(sum, sub(prefix, high), P);
+                prefix = high;
+            } else {
+                prefix = sub(prefix, high);
+            }
+        }
+    }
+
+    /// The extension of `i ↦ i`.
+    function identity(uint256 point, uint256 bits) internal pure returns (uint256 value) {
+        for (uint256 place = 0; place < bits; ++place) {
+            value = addmod(addmod(value, value, P), load(point, place), P);
+        }
+    }
+
+    /// `Π (1 − x)` of the first `count` coordinates.
+    function zeros(uint256 point, uint256 count) internal pure returns (uint256) {
+        return eqIndex(point, count, 0);
+    }
+
+    /// Zero for zero.
+    function inverse(uint256 value) internal view returns (uint256 result) {
+        assembly ("memory-safe") {
+            let m := mload(0x40)
+            mstore(m, 32)
+            mstore(add(m, 32), 32)
+            mstore(add(m, 64), 32)
+            mstore(add(m, 96), value)
+            mstore(add(m, 128), sub(P, 2))
+            mstore(add(m, 160), P)
+            if iszero(staticcall(gas(), 5, m, 192, m, 32)) { revert(0, 0) }
+            result := mload(m)
+        }
+    }
+}

@@ -1,0 +1,526 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+pragma solidity 0.8.37;
+
+import {Reason} from "../interfaces/IZk.sol";
+import {Fr, P} from "./Fr.sol";
+import {Messages, Reader} from "./Messages.sol";
+import {Operation, Plan, Plans, Table, Term} from "./Plan.sol";
+
+/// Claims about committed columns. Columns of the witness have bit 255 set.
+struct Claims {
+    uint256 count;
+    uint256[] columns;
+    uint256[] points;
+    uint256[] values;
+}
+
+/// The verifier's state while it walks through the operations.
+struct Walk {
+    Plan plan;
+    Reader reader;
+    Claims claims;
+    /// Where the public values are in the call data.
+    uint256 input;
+    uint256 output;
+    /// The tree's point among the leaves, coordinates put in front included.
+    uint256 z;
+    uint256 zBits;
+    uint256 alpha;
+    uint256 gamma;
+    uint256 numerator;
+    uint256 denominator;
+    /// The next value of the message being read.
+    uint256 next;
+    /// Tables of `eq` by the point they were made of.
+    uint256[] cachedPoints;
+    uint256[] cachedTables;
+    uint256 cached;
+}
+
+/// The operations' equations (reference §5) and the lookups' leaves (reference §4).
+library Walks {
+    uint256 internal constant WITNESS = 1 << 255;
+    uint256 private constant MAX_CACHED = 256;
+    uint256 private constant NONE = 255;
+
+    function start(Walk memory walk) internal pure {
+        uint256 most = Plans.mostColumns(walk.plan);
+        walk.claims.columns = new uint256[](most);
+        walk.claims.points = new uint256[](most);
+        walk.claims.values = new uint256[](most);
+        walk.cachedPoints = new uint256[](MAX_CACHED);
+        walk.cachedTables = new uint256[](MAX_CACHED);
+    }
+
+    /// The last `bits` coordinates of the tree's point.
+    function suffix(Walk memory walk, uint256 bits) private pure returns (uint256) {
+        return walk.z + ((walk.zBits - bits) << 5);
+    }
+
+    function next(Walk memory walk) private pure returns (uint256 value) {
+        value = Fr.load(walk.next, 0);
+        walk.next += 32;
+    }
+
+    function claim(Walk memory walk, uint256 column, uint256 point, uint256 value) private pure {
+        Claims memory claims = walk.claims;
+        uint256 index = claims.count++;
+        claims.columns[index] = column;
+        claims.points[index] = point;
+        claims.values[index] = value;
+    }
+
+    /// `eq(point, ·)`, made once.
+    function table(Walk memory walk, uint256 point, uint256 bits) private pure returns (uint256) {
+        uint256 id = point << 8 | bits;
+        for (uint256 i = 0; i < walk.cached; ++i) {
+            if (walk.cachedPoints[i] == id) return walk.cachedTables[i];
+        }
+        uint256 made = Fr.eqTable(point, bits);
+        if (walk.cached < MAX_CACHED) {
+            walk.cachedPoints[walk.cached] = id;
+            walk.cachedTables[walk.cached++] = made;
+        }
+        return made;
+    }
+
+    /// A tensor's value: evaluated here if public, else sent and claimed.
+    function tensor(Walk memory walk, uint256 index, uint256 point)
+        private
+        pure
+        returns (uint256 value)
+    {
+        Plan memory plan = walk.plan;
+        if (index == 0) return publicAt(walk, Public(plan.input, walk.input, 1), point);
+        Operation memory op = plan.operations[index - 1];
+        if (op.output == 0) return publicAt(walk, Public(op.shape, walk.output, 8), point);
+        value = next(walk);
+        claim(walk, plan.witness[op.output - 1] | WITNESS, point, value);
+    }
+
+    /// Public values in the call data, of `width` bytes each.
+    struct Public {
+        uint256[] shape;
+        uint256 data;
+        uint256 width;
+    }
+
+    /// `Σ eq(point, i) · value_i`.
+    function publicAt(Walk memory walk, Public memory values, uint256 point)
+        private
+        pure
+        returns (uint256 sum)
+    {
+        uint256[] memory shape = values.shape;
+        uint256 last = shape[shape.length - 1];
+        uint256 bits = Plans.bitsOf(last);
+        uint256 outer = walk.plan.batchBits + Plans.bitsFrom(shape, 0) - bits;
+        uint256 inner = table(walk, point + (outer << 5), bits);
+        outer = table(walk, point, outer);
+        uint256 count = walk.plan.batch;
+        for (uint256 i = 0; i + 1 < shape.length; ++i) {
+            count *= shape[i];
+        }
+        for (uint256 row = 0; row < count; ++row) {
+            uint256 value = line(values.data, values.width, last, inner);
+            value = mulmod(Fr.load(outer, padded(shape, row)), value, P);
+            sum = addmod(sum, value, P);
+            values.data += last * values.width;
+        }
+    }
+
+    /// Where a row of values lies, its dimensions padded.
+    function padded(uint256[] memory shape, uint256 row) private pure returns (uint256 index) {
+        uint256 shift = 0;
+        for (uint256 i = shape.length - 1; i > 0; --i) {
+            index |= (row % shape[i - 1]) << shift;
+            row /= shape[i - 1];
+            shift += Plans.bitsOf(shape[i - 1]);
+        }
+        index |= row << shift;
+    }
+
+    function line(uint256 data, uint256 width, uint256 count, uint256 inner)
+        private
+        pure
+        returns (uint256 sum)
+    {
+        assembly ("memory-safe") {
+            let drop := sub(256, shl(3, width))
+            for { let end := add(data, mul(count, width)) } lt(data, end) {
+                data := add(data, width)
+                inner := add(inner, 32)
+            } {
+                let value := sar(drop, calldataload(data))
+                if slt(value, 0) { value := add(P, value) }
+                sum := addmod(sum, mulmod(value, mload(inner), P), P)
+            }
+        }
+    }
+
+    /// Reads the values at the point, checks the lookups' leaves; returns the batching challenge.
+    function atPoint(Walk memory walk) internal pure returns (uint256 challenge) {
+        Plan memory plan = walk.plan;
+        uint256 count = plan.tables.length + (plan.hasBytes ? 1 : 0);
+        for (uint256 i = 0; i < plan.operations.length; ++i) {
+            Operation memory op = plan.operations[i];
+            count += op.shift / 8 + (op.output > 0 ? 1 : 0) + (op.table > 0 ? 1 : 0);
+            if (op.biasAxis != NONE) ++count;
+            for (uint256 j = 0; j < op.terms.length; ++j) {
+                if (op.terms[j].kind == 0 && op.terms[j].input > 0) ++count;
+            }
+        }
+        walk.next = Fr.alloc(count);
+        challenge = Messages.scalars(walk.reader, 8, count, walk.next);
+        (uint256 numerator, uint256 denominator) = (walk.numerator, walk.denominator);
+        (walk.numerator, walk.denominator) = (0, 1);
+        for (uint256 i = 0; i < plan.operations.length; ++i) {
+            operation(walk, plan.operations[i], i);
+        }
+        if (plan.hasBytes) multiplicity(walk, plan.byteTable, 0);
+        for (uint256 i = 0; i < plan.tables.length; ++i) {
+            multiplicity(walk, plan.tables[i], i + 1);
+        }
+        if (numerator != walk.numerator || denominator != walk.denominator) {
+            Messages.reject(Reason.LookupLeaves);
+        }
+    }
+
+    /// Adds a segment to the leaves' extensions.
+    function leaf(Walk memory walk, uint256 index, uint256 numerator, uint256 denominator)
+        private
+        pure
+    {
+        uint256 column = walk.plan.leaves[index];
+        uint256 bits = column & 255;
+        uint256 prefix = walk.plan.leafBits - bits;
+        uint256 z = suffix(walk, walk.plan.leafBits);
+        uint256 spot = Fr.eqIndex(z, prefix, column >> (8 + bits));
+        walk.numerator = addmod(walk.numerator, mulmod(spot, numerator, P), P);
+        walk.denominator =
+            addmod(walk.denominator, mulmod(spot, addmod(denominator, P - 1, P), P), P);
+    }
+
+    /// Denominator of a tuple; domain 0 are bytes.
+    function fingerprint(Walk memory walk, uint256 domain, uint256 u, uint256 y)
+        private
+        pure
+        returns (uint256 value)
+    {
+        value = mulmod(walk.gamma, addmod(u, mulmod(walk.gamma, y, P), P), P);
+        value = addmod(value, addmod(walk.alpha, domain + 1, P), P);
+    }
+
+    function operation(Walk memory walk, Operation memory op, uint256 index) private pure {
+        op.point = suffix(walk, op.bits);
+        uint256 y = tensor(walk, index + 1, op.point);
+        uint256 u = op.table > 0 ? next(walk) : y;
+        uint256 target = mulmod(u, 1 << op.shift, P);
+        for (uint256 i = 0; i < op.shift / 8; ++i) {
+            uint256 value = next(walk);
+            claim(walk, walk.plan.witness[op.remainder + i] | WITNESS, op.point, value);
+            target = addmod(target, mulmod(value, 1 << (8 * i), P), P);
+            leaf(walk, op.byteLeaf + i, 1, fingerprint(walk, 0, value, 0));
+        }
+        if (op.table > 0) leaf(walk, op.tableLeaf, 1, fingerprint(walk, op.table, u, y));
+        uint256 mask = lessThan(walk, op, NONE);
+        if (op.shift > 0) {
+            target = Fr.sub(target, mulmod(mask, 1 << (op.shift - 1), P));
+        }
+        if (op.biasAxis != NONE) {
+            uint256 bits = Plans.bitsOf(op.shape[op.biasAxis]);
+            uint256 after_ = Plans.bitsFrom(op.shape, op.biasAxis + 1);
+            uint256 value = next(walk);
+            claim(walk, walk.plan.key[op.bias], suffix(walk, after_ + bits), value);
+            target = Fr.sub(target, mulmod(value, lessThan(walk, op, op.biasAxis), P));
+        }
+        for (uint256 i = 0; i < op.terms.length; ++i) {
+            Term memory term = op.terms[i];
+            if (term.kind == 0) {
+                uint256 value = tensor(walk, term.input, op.point);
+                target = Fr.sub(target, mulmod(value, Fr.fromInt(term.coefficient), P));
+            }
+        }
+        op.target = target;
+    }
+
+    /// The extension of the valid positions, one axis left out.
+    function lessThan(Walk memory walk, Operation memory op, uint256 without)
+        private
+        pure
+        returns (uint256 mask)
+    {
+        uint256 point = op.point;
+        mask = Fr.lessThan(point, walk.plan.batchBits, walk.plan.batch);
+        point += walk.plan.batchBits << 5;
+        for (uint256 i = 0; i < op.shape.length; ++i) {
+            uint256 bits = Plans.bitsOf(op.shape[i]);
+            if (i != without) mask = mulmod(mask, Fr.lessThan(point, bits, op.shape[i]), P);
+            point += bits << 5;
+        }
+    }
+
+    function multiplicity(Walk memory walk, Table memory table_, uint256 domain) private pure {
+        uint256 bits = table_.bits;
+        uint256 point = suffix(walk, bits);
+        uint256 count = next(walk);
+        claim(walk, walk.plan.witness[table_.multiplicity] | WITNESS, point, count);
+        uint256 u = Fr.identity(point, bits);
+        uint256 y = 0;
+        if (domain > 0) {
+            u = Fr.sub(u, 1 << (bits - 1));
+            y = clamp(table_, point);
+        }
+        leaf(walk, table_.leaf, P - count, fingerprint(walk, domain, u, y));
+    }
+
+    /// The extension of a clamp table (reference §4).
+    function clamp(Table memory table_, uint256 point) private pure returns (uint256) {
+        uint256 high = table_.bits - 1 - table_.low;
+        uint256 max = (1 << table_.low) - 1;
+        uint256 top = Fr.load(point, 0);
+        uint256 low = Fr.identity(point + ((1 + high) << 5), table_.low);
+        uint256 positive = addmod(max, mulmod(Fr.zeros(point + 32, high), Fr.sub(low, max), P), P);
+        if (!table_.signed) return mulmod(top, positive, P);
+        uint256 ones = Fr.eqIndex(point + 32, high, (1 << high) - 1);
+        uint256 negative = Fr.sub(mulmod(ones, low, P), max + 1);
+        return addmod(negative, mulmod(top, Fr.sub(positive, negative), P), P);
+    }
+
+    /// What convolutions gathered, at their own part of A's point.
+    struct Gathered {
+        uint256 count;
+        uint256[] operations;
+        uint256[] terms;
+        uint256[] points;
+        uint256[] values;
+        uint256 rounds;
+        uint256 sent;
+    }
+
+    /// Verifies that the terms add up to their targets; returns the opening's batching challenge.
+    function terms(Walk memory walk, uint256 batching) internal pure returns (uint256) {
+        Plan memory plan = walk.plan;
+        uint256 rounds = 0;
+        uint256 count = 0;
+        uint256 convs = 0;
+        uint256 left = 0;
+        uint256 weight = 1;
+        for (uint256 i = 0; i < plan.operations.length; ++i) {
+            Operation memory op = plan.operations[i];
+            left = addmod(left, mulmod(weight, op.target, P), P);
+            weight = mulmod(weight, batching, P);
+            for (uint256 j = 0; j < op.terms.length; ++j) {
+                Term memory term = op.terms[j];
+                if (term.variables > rounds) rounds = term.variables;
+                if (term.kind == 1 || term.kind == 2) ++count;
+                if (term.kind == 2) ++convs;
+                if (term.kind == 2 || (term.kind > 0 && term.input > 0)) ++count;
+            }
+        }
+        uint256 point = Fr.alloc(rounds);
+        left = Messages.rounds(walk.reader, left, rounds, point);
+        walk.next = Fr.alloc(count);
+        uint256 challenge = Messages.scalars(walk.reader, 9, count, walk.next);
+        Gathered memory gathered;
+        gathered.operations = new uint256[](convs);
+        gathered.terms = new uint256[](convs);
+        gathered.points = new uint256[](convs);
+        gathered.values = new uint256[](convs);
+        if (instances(walk, batching, point, rounds, gathered) != left) {
+            Messages.reject(Reason.Operations);
+        }
+        return convolutions(walk, gathered, challenge);
+    }
+
+    function instances(
+        Walk memory walk,
+        uint256 batching,
+        uint256 point,
+        uint256 rounds,
+        Gathered memory gathered
+    ) private pure returns (uint256 sum) {
+        uint256 weight = 1;
+        for (uint256 i = 0; i < walk.plan.operations.length; ++i) {
+            Term[] memory terms_ = walk.plan.operations[i].terms;
+            for (uint256 j = 0; j < terms_.length; ++j) {
+                if (terms_[j].kind == 0) continue;
+                uint256 lacking = rounds - terms_[j].variables;
+                uint256 value = instance(walk, i, j, point + (lacking << 5), gathered);
+                value = mulmod(value, Fr.zeros(point, lacking), P);
+                sum = addmod(sum, mulmod(weight, value, P), P);
+            }
+            weight = mulmod(weight, batching, P);
+        }
+    }
+
+    /// An instance's product at its own part of A's point.
+    function instance(Walk memory walk, uint256 i, uint256 j, uint256 own, Gathered memory gathered)
+        private
+        pure
+        returns (uint256 value)
+    {
+        Operation memory op = walk.plan.operations[i];
+        Term memory term = op.terms[j];
+        if (term.kind == 1) return dense(walk, op, term, own);
+        if (term.kind == 3) return window(walk, op, term, own);
+        value = conv(walk, op, term, own);
+        uint256 index = gathered.count++;
+        gathered.operations[index] = i;
+        gathered.terms[index] = j;
+        gathered.points[index] = own;
+        gathered.values[index] = next(walk);
+        value = mulmod(value, gathered.values[index], P);
+        uint256 bits = Plans.bitsFrom(Plans.tensor(walk.plan, term.input), 1);
+        if (bits > gathered.rounds) gathered.rounds = bits;
+        if (term.input > 0) ++gathered.sent;
+    }
+
+    function dense(Walk memory walk, Operation memory op, Term memory term, uint256 own)
+        private
+        pure
+        returns (uint256 value)
+    {
+        uint256 channel = Plans.bitsOf(op.shape[op.shape.length - 1]);
+        uint256 kept = op.bits - channel;
+        value = next(walk);
+        uint256 spot = Fr.concat(op.point + (kept << 5), channel, own, term.variables);
+        claim(walk, walk.plan.key[term.weights], spot, value);
+        spot = Fr.concat(op.point, kept, own, term.variables);
+        return mulmod(value, tensor(walk, term.input, spot), P);
+    }
+
+    function conv(Walk memory walk, Operation memory op, Term memory term, uint256 own)
+        private
+        pure
+        returns (uint256 value)
+    {
+        value = next(walk);
+        uint256 spot = Fr.concat(
+            op.point + (walk.plan.batchBits << 5), Plans.bitsOf(op.shape[0]), own, term.variables
+        );
+        claim(walk, walk.plan.key[term.weights], spot, value);
+    }
+
+    function window(Walk memory walk, Operation memory op, Term memory term, uint256 own)
+        private
+        pure
+        returns (uint256 value)
+    {
+        uint256 front = walk.plan.batchBits + Plans.bitsOf(op.shape[0]);
+        uint256 spot = Fr.concat(op.point, front, own, term.variables);
+        value = mulmod(Fr.fromInt(term.coefficient), tensor(walk, term.input, spot), P);
+        uint256[] memory from = Plans.tensor(walk.plan, term.input);
+        return mulmod(value, reachBoth(walk, op, term, from, own, [uint256(0), 0]), P);
+    }
+
+    /// `Φ(row) Ψ(column)`; without tables of the taps' factors, these are 1.
+    function reachBoth(
+        Walk memory walk,
+        Operation memory op,
+        Term memory term,
+        uint256[] memory from,
+        uint256 spot,
+        uint256[2] memory taps
+    ) private pure returns (uint256 product) {
+        uint256 out = op.point + ((walk.plan.batchBits + Plans.bitsOf(op.shape[0])) << 5);
+        product = 1;
+        for (uint256 axis = 0; axis < 2; ++axis) {
+            uint256 outBits = Plans.bitsOf(op.shape[axis + 1]);
+            uint256 atBits = Plans.bitsOf(from[axis + 1]);
+            uint256[2] memory tables = [table(walk, out, outBits), table(walk, spot, atBits)];
+            uint256[2] memory sizes = [op.shape[axis + 1], from[axis + 1]];
+            product = mulmod(product, reach(term, axis, tables, sizes, taps[axis]), P);
+            out += outBits << 5;
+            spot += atBits << 5;
+        }
+    }
+
+    function reach(
+        Term memory term,
+        uint256 axis,
+        uint256[2] memory tables,
+        uint256[2] memory sizes,
+        uint256 taps
+    ) private pure returns (uint256 sum) {
+        uint256 kernel = term.kernel[axis];
+        uint256 size = sizes[1];
+        uint256 spot = tables[1];
+        int256 from = -term.pad[axis];
+        for (uint256 y = 0; y < sizes[0]; ++y) {
+            uint256 inner = 0;
+            assembly ("memory-safe") {
+                for { let tap := 0 } lt(tap, kernel) { tap := add(tap, 1) } {
+                    // A negative position is a large unsigned one.
+                    let position := add(from, tap)
+                    if lt(position, size) {
+                        let value := mload(add(spot, shl(5, position)))
+                        if taps { value := mulmod(value, mload(add(taps, shl(5, tap))), P) }
+                        inner := addmod(inner, value, P)
+                    }
+                }
+            }
+            sum = addmod(sum, mulmod(inner, Fr.load(tables[0], y), P), P);
+            from += int256(term.stride[axis]);
+        }
+    }
+
+    /// Verifies what the convolutions gathered from their inputs.
+    function convolutions(Walk memory walk, Gathered memory gathered, uint256 batching)
+        private
+        pure
+        returns (uint256 challenge)
+    {
+        uint256 left = 0;
+        uint256 weight = 1;
+        for (uint256 i = 0; i < gathered.count; ++i) {
+            left = addmod(left, mulmod(weight, gathered.values[i], P), P);
+            weight = mulmod(weight, batching, P);
+        }
+        uint256 point = Fr.alloc(gathered.rounds);
+        left = Messages.rounds(walk.reader, left, gathered.rounds, point);
+        walk.next = Fr.alloc(gathered.sent);
+        challenge = Messages.scalars(walk.reader, 10, gathered.sent, walk.next);
+        weight = 1;
+        for (uint256 i = 0; i < gathered.count; ++i) {
+            uint256 value = mulmod(weight, gatheredAt(walk, gathered, i, point), P);
+            left = Fr.sub(left, value);
+            weight = mulmod(weight, batching, P);
+        }
+        if (left != 0) Messages.reject(Reason.Convolutions);
+    }
+
+    function gatheredAt(Walk memory walk, Gathered memory gathered, uint256 i, uint256 point)
+        private
+        pure
+        returns (uint256 value)
+    {
+        Operation memory op = walk.plan.operations[gathered.operations[i]];
+        Term memory term = op.terms[gathered.terms[i]];
+        uint256[] memory from = Plans.tensor(walk.plan, term.input);
+        uint256 lacking = gathered.rounds - Plans.bitsFrom(from, 1);
+        value = source(walk, op, term, from, point + (lacking << 5), gathered.points[i]);
+        value = mulmod(value, Fr.zeros(point, lacking), P);
+    }
+
+    function source(
+        Walk memory walk,
+        Operation memory op,
+        Term memory term,
+        uint256[] memory from,
+        uint256 own,
+        uint256 a
+    ) private pure returns (uint256 value) {
+        uint256 channel = Plans.bitsOf(from[0]);
+        uint256 rows = Plans.bitsOf(term.kernel[0]);
+        uint256 taps = a + (channel << 5);
+        uint256[2] memory tables = [
+            table(walk, taps, rows), table(walk, taps + (rows << 5), Plans.bitsOf(term.kernel[1]))
+        ];
+        value = reachBoth(walk, op, term, from, own, tables);
+        uint256 spot = Fr.concat(op.point, walk.plan.batchBits, a, channel);
+        uint256 front = walk.plan.batchBits + channel;
+        spot = Fr.concat(spot, front, own, Plans.bitsFrom(from, 1));
+        return mulmod(value, tensor(walk, term.input, spot), P);
+    }
+}

@@ -1,0 +1,42 @@
+//! The committed vectors: made again byte for byte, and verified from their bytes alone.
+
+use std::fs;
+
+use probity_zk::{ModelKey, Statement, verify};
+use serde_json::Value;
+
+use crate::cases;
+
+fn bytes(value: &Value) -> Vec<u8> {
+    let text = value.as_str().unwrap().strip_prefix("0x").unwrap();
+    (0..text.len()).step_by(2).map(|i| u8::from_str_radix(&text[i..i + 2], 16).unwrap()).collect()
+}
+
+#[test]
+fn committed_vectors_are_current_and_hold() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../vectors/zk/v1/");
+    for (name, expected) in cases::files() {
+        let text = fs::read_to_string(format!("{folder}{name}")).unwrap();
+        assert!(text == expected, "{name}: run the example `vectors` on {folder}");
+        let json: Value = serde_json::from_str(&text).unwrap();
+        for case in json["cases"].as_array().unwrap() {
+            let words = bytes(&case["output"]);
+            let statement = Statement {
+                context: bytes(&case["context"]).try_into().unwrap(),
+                batch: u32::try_from(case["batch"].as_u64().unwrap()).unwrap(),
+                input: bytes(&case["input"]).into_iter().map(u8::cast_signed).collect(),
+                output: words
+                    .as_chunks::<8>()
+                    .0
+                    .iter()
+                    .map(|word| i64::from_be_bytes(*word))
+                    .collect(),
+            };
+            let key = ModelKey::decode(&bytes(&case["key"])).unwrap();
+            let result = verify(&key, &statement, &bytes(&case["proof"]));
+            let code = result.map_or_else(|rejection| rejection.code(), |()| "ok");
+            assert_eq!(case["result"], code, "{name}: {}", case["name"]);
+            assert_eq!(case["name"].as_str().unwrap().starts_with("bad_"), code != "ok");
+        }
+    }
+}

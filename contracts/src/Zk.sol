@@ -5,7 +5,7 @@ import {IZk, InferenceClaim, Reason} from "./interfaces/IZk.sol";
 import {Fr, P} from "./zk/Fr.sol";
 import {Messages, Reader} from "./zk/Messages.sol";
 import {Opening} from "./zk/Opening.sol";
-import {Operation, Plan, Plans} from "./zk/Plan.sol";
+import {Plan, Plans} from "./zk/Plan.sol";
 import {Walk, Walks} from "./zk/Walk.sol";
 
 /// One verifier for all models: `docs/reference/zk-protocol.md`.
@@ -18,27 +18,29 @@ contract Zk is IZk {
         bytes calldata output,
         bytes calldata proof
     ) external view {
-        if (keccak256(key) != claim.model) Messages.reject(Reason.Key);
-        Walk memory walk;
-        walk.plan = Plans.read(key, claim.batch);
-        values(walk, claim, input, output);
-        if (proof.length < 5 || bytes5(proof[:5]) != 0x505a503100) {
-            Messages.reject(Reason.Version);
+        unchecked {
+            if (keccak256(key) != claim.model) Messages.reject(Reason.Key);
+            Walk memory walk;
+            walk.plan = Plans.read(key, claim.batch);
+            values(walk, claim, input, output);
+            if (proof.length < 5 || bytes5(proof[:5]) != 0x505a503100) {
+                Messages.reject(Reason.Version);
+            }
+            assembly ("memory-safe") {
+                let reader := mload(add(walk, 32))
+                mstore(add(reader, 32), add(proof.offset, 5))
+                mstore(add(reader, 64), add(proof.offset, proof.length))
+            }
+            statement(walk.reader, claim);
+            uint256 witness;
+            (witness, walk.gamma) = Messages.points(walk.reader, 2, walk.plan.witnessRows);
+            walk.alpha = Messages.challenge(walk.reader, 3);
+            tree(walk);
+            Walks.start(walk);
+            uint256 batching = Walks.terms(walk, Walks.atPoint(walk));
+            Opening.verify(walk, batching, witness);
+            if (walk.reader.cursor != walk.reader.end) Messages.reject(Reason.ProofLength);
         }
-        assembly ("memory-safe") {
-            let reader := mload(add(walk, 32))
-            mstore(add(reader, 32), add(proof.offset, 5))
-            mstore(add(reader, 64), add(proof.offset, proof.length))
-        }
-        statement(walk.reader, claim);
-        uint256 witness;
-        (witness, walk.gamma) = Messages.points(walk.reader, 2, walk.plan.witnessRows);
-        walk.alpha = Messages.challenge(walk.reader, 3);
-        tree(walk);
-        Walks.start(walk);
-        uint256 batching = Walks.terms(walk, Walks.atPoint(walk));
-        Opening.verify(walk, batching, witness);
-        if (walk.reader.cursor != walk.reader.end) Messages.reject(Reason.ProofLength);
     }
 
     /// The public values: as many as model and batch need, and those that were committed to.
@@ -48,104 +50,116 @@ contract Zk is IZk {
         bytes calldata input,
         bytes calldata output
     ) private pure {
-        Plan memory plan = walk.plan;
-        uint256 inputs = claim.batch;
-        for (uint256 i = 0; i < plan.input.length; ++i) {
-            inputs *= plan.input[i];
-        }
-        uint256 outputs = claim.batch;
-        uint256[] memory shape = plan.operations[plan.operations.length - 1].shape;
-        for (uint256 i = 0; i < shape.length; ++i) {
-            outputs *= shape[i];
-        }
-        bool fits = input.length == inputs && output.length == 8 * outputs;
-        fits = fits && keccak256(input) == claim.input && keccak256(output) == claim.output;
-        if (!fits) Messages.reject(Reason.PublicValues);
-        assembly ("memory-safe") {
-            mstore(add(walk, 96), input.offset)
-            mstore(add(walk, 128), output.offset)
+        unchecked {
+            Plan memory plan = walk.plan;
+            uint256 inputs = claim.batch;
+            for (uint256 i = 0; i < plan.input.length; ++i) {
+                inputs *= plan.input[i];
+            }
+            uint256 outputs = claim.batch;
+            uint256[] memory shape = plan.operations[plan.operations.length - 1].shape;
+            for (uint256 i = 0; i < shape.length; ++i) {
+                outputs *= shape[i];
+            }
+            bool fits = input.length == inputs && output.length == 8 * outputs;
+            fits = fits && keccak256(input) == claim.input && keccak256(output) == claim.output;
+            if (!fits) Messages.reject(Reason.PublicValues);
+            assembly ("memory-safe") {
+                mstore(add(walk, 96), input.offset)
+                mstore(add(walk, 128), output.offset)
+            }
         }
     }
 
     /// Starts the transcript.
     function statement(Reader memory reader, InferenceClaim calldata claim) private pure {
-        bytes memory data = abi.encodePacked(
-            keccak256("probity-zk/1"),
-            uint8(1),
-            uint32(132),
-            claim.model,
-            claim.context,
-            claim.batch,
-            claim.input,
-            claim.output
-        );
-        reader.state = keccak256(data);
+        unchecked {
+            bytes memory data = abi.encodePacked(
+                keccak256("probity-zk/1"),
+                uint8(1),
+                uint32(132),
+                claim.model,
+                claim.context,
+                claim.batch,
+                claim.input,
+                claim.output
+            );
+            reader.state = keccak256(data);
+        }
     }
 
     /// The lookups' tree of fractions down to its leaves (reference §4).
     function tree(Walk memory walk) private pure {
-        uint256 bits = walk.plan.leafBits;
-        uint256 longest = bits;
-        for (uint256 i = 0; i < walk.plan.operations.length; ++i) {
-            uint256 own = walk.plan.operations[i].bits;
-            if (own > longest) longest = own;
-        }
-        uint256[3] memory points = [Fr.alloc(bits + 1), Fr.alloc(bits + 1), Fr.alloc(4)];
-        (walk.numerator, walk.denominator) = (0, 1);
-        for (uint256 layer = 0; layer < bits; ++layer) {
-            branch(walk, layer, points);
-            (points[0], points[1]) = (points[1], points[0]);
-        }
-        walk.zBits = longest;
-        walk.z = Fr.alloc(longest);
-        uint256 to = walk.z;
-        for (uint256 i = bits; i < longest; ++i) {
-            uint256 value = Messages.challenge(walk.reader, 7);
-            assembly ("memory-safe") {
-                mstore(to, value)
-                to := add(to, 32)
+        unchecked {
+            uint256 bits = walk.plan.leafBits;
+            uint256 longest = bits;
+            for (uint256 i = 0; i < walk.plan.operations.length; ++i) {
+                uint256 own = walk.plan.operations[i].bits;
+                if (own > longest) longest = own;
             }
-        }
-        uint256 from = points[0];
-        assembly ("memory-safe") {
-            mcopy(to, from, shl(5, bits))
+            uint256[3] memory points = [Fr.alloc(bits + 1), Fr.alloc(bits + 1), Fr.alloc(4)];
+            (walk.numerator, walk.denominator) = (0, 1);
+            for (uint256 layer = 0; layer < bits; ++layer) {
+                branch(walk, layer, points);
+                (points[0], points[1]) = (points[1], points[0]);
+            }
+            walk.zBits = longest;
+            walk.z = Fr.alloc(longest);
+            uint256 to = walk.z;
+            for (uint256 i = bits; i < longest; ++i) {
+                uint256 value = Messages.challenge(walk.reader, 7);
+                assembly ("memory-safe") {
+                    mstore(to, value)
+                    to := add(to, 32)
+                }
+            }
+            uint256 from = points[0];
+            assembly ("memory-safe") {
+                mcopy(to, from, shl(5, bits))
+            }
         }
     }
 
     /// One layer: from the claim at `points[0]` to the children's at `points[1]`.
     function branch(Walk memory walk, uint256 layer, uint256[3] memory points) private pure {
-        Reader memory reader = walk.reader;
-        uint256 lambda = layer == 0 ? 0 : Messages.challenge(reader, 5);
-        uint256 left = addmod(walk.numerator, mulmod(lambda, walk.denominator, P), P);
-        left = Messages.rounds(reader, left, layer, points[1] + 32);
-        uint256 t = Messages.scalars(reader, 4, 4, points[2]);
-        (uint256 sum, uint256 product) = children(points[2]);
-        if (layer == 0) {
-            if (product == 0) Messages.reject(Reason.LookupDenominator);
-            if (sum != 0) Messages.reject(Reason.LookupSum);
-        } else {
-            sum = addmod(sum, mulmod(lambda, product, P), P);
-            sum = mulmod(Fr.eq(points[0], points[1] + 32, layer), sum, P);
-            if (left != sum) Messages.reject(Reason.LookupLayer);
-        }
-        walk.numerator = between(points[2], t);
-        walk.denominator = between(points[2] + 64, t);
-        uint256 to = points[1];
-        assembly ("memory-safe") {
-            mstore(to, t)
+        unchecked {
+            Reader memory reader = walk.reader;
+            uint256 lambda = layer == 0 ? 0 : Messages.challenge(reader, 5);
+            uint256 left = addmod(walk.numerator, mulmod(lambda, walk.denominator, P), P);
+            left = Messages.rounds(reader, left, layer, points[1] + 32);
+            uint256 t = Messages.scalars(reader, 4, 4, points[2]);
+            (uint256 sum, uint256 product) = children(points[2]);
+            if (layer == 0) {
+                if (product == 0) Messages.reject(Reason.LookupDenominator);
+                if (sum != 0) Messages.reject(Reason.LookupSum);
+            } else {
+                sum = addmod(sum, mulmod(lambda, product, P), P);
+                sum = mulmod(Fr.eq(points[0], points[1] + 32, layer), sum, P);
+                if (left != sum) Messages.reject(Reason.LookupLayer);
+            }
+            walk.numerator = between(points[2], t);
+            walk.denominator = between(points[2] + 64, t);
+            uint256 to = points[1];
+            assembly ("memory-safe") {
+                mstore(to, t)
+            }
         }
     }
 
     /// Numerator and denominator of the sum of two fractions: `p0 p1 q0 q1`.
     function children(uint256 v) private pure returns (uint256 sum, uint256 product) {
-        (uint256 q0, uint256 q1) = (Fr.load(v, 2), Fr.load(v, 3));
-        sum = addmod(mulmod(Fr.load(v, 0), q1, P), mulmod(Fr.load(v, 1), q0, P), P);
-        product = mulmod(q0, q1, P);
+        unchecked {
+            (uint256 q0, uint256 q1) = (Fr.load(v, 2), Fr.load(v, 3));
+            sum = addmod(mulmod(Fr.load(v, 0), q1, P), mulmod(Fr.load(v, 1), q0, P), P);
+            product = mulmod(q0, q1, P);
+        }
     }
 
     /// The line through two values, at `t`.
     function between(uint256 v, uint256 t) private pure returns (uint256) {
-        uint256 low = Fr.load(v, 0);
-        return addmod(low, mulmod(t, Fr.sub(Fr.load(v, 1), low), P), P);
+        unchecked {
+            uint256 low = Fr.load(v, 0);
+            return addmod(low, mulmod(t, Fr.sub(Fr.load(v, 1), low), P), P);
+        }
     }
 }

@@ -27,8 +27,6 @@ contract ZkTest is VectorFile {
     }
 
     function check(string memory file) private {
-        // EIP-2537's precompiles.
-        vm.setEvmVersion("prague");
         _load(file);
         uint256 good = 0;
         uint256 index = 0;

@@ -4,16 +4,24 @@ pragma solidity 0.8.37;
 // Order of BLS12-381's groups.
 uint256 constant P = 0x73eda753299d7d483339d80809a1d80553bda402fffe5bfeffffffff00000001;
 
+uint256 constant TWICE = 0xe7db4ea6533afa906673b0101343b00aa77b4805fffcb7fdfffffffe00000002;
+
 /// Multilinear extensions over the scalar field. Points and tables are words in memory from a
 /// pointer on; a point starts with the coordinate of the index's most significant bit.
 library Fr {
     function sub(uint256 a, uint256 b) internal pure returns (uint256) {
-        return addmod(a, P - b, P);
+        unchecked {
+            return addmod(a, P - b, P);
+        }
     }
 
     /// The element that stands for a signed integer.
     function fromInt(int256 value) internal pure returns (uint256) {
-        return value < 0 ? P - uint256(-value) : uint256(value);
+        unchecked {
+            // Magnitudes are below 2^63.
+            // forge-lint: disable-next-line(unsafe-typecast)
+            return value < 0 ? P - uint256(-value) : uint256(value);
+        }
     }
 
     function load(uint256 pointer, uint256 index) internal pure returns (uint256 value) {
@@ -35,29 +43,33 @@ library Fr {
         pure
         returns (uint256 pointer)
     {
-        pointer = alloc(aBits + bBits);
-        assembly ("memory-safe") {
-            mcopy(pointer, a, shl(5, aBits))
-            mcopy(add(pointer, shl(5, aBits)), b, shl(5, bBits))
+        unchecked {
+            pointer = alloc(aBits + bBits);
+            assembly ("memory-safe") {
+                mcopy(pointer, a, shl(5, aBits))
+                mcopy(add(pointer, shl(5, aBits)), b, shl(5, bBits))
+            }
         }
     }
 
     /// `eq(point, ·)` for every index of `bits` bits.
     function eqTable(uint256 point, uint256 bits) internal pure returns (uint256 table) {
-        table = alloc(1 << bits);
-        assembly ("memory-safe") {
-            mstore(table, 1)
-            let end := add(point, shl(5, bits))
-            for { let size := 32 } lt(point, end) { size := shl(1, size) } {
-                let c := mload(point)
-                point := add(point, 32)
-                for { let i := size } i {} {
-                    i := sub(i, 32)
-                    let v := mload(add(table, i))
-                    let high := mulmod(v, c, P)
-                    let to := add(table, shl(1, i))
-                    mstore(add(to, 32), high)
-                    mstore(to, addmod(v, sub(P, high), P))
+        unchecked {
+            table = alloc(1 << bits);
+            assembly ("memory-safe") {
+                mstore(table, 1)
+                let end := add(point, shl(5, bits))
+                for { let size := 32 } lt(point, end) { size := shl(1, size) } {
+                    let c := mload(point)
+                    point := add(point, 32)
+                    for { let i := size } i {} {
+                        i := sub(i, 32)
+                        let v := mload(add(table, i))
+                        let high := mulmod(v, c, P)
+                        let to := add(table, shl(1, i))
+                        mstore(add(to, 32), high)
+                        mstore(to, addmod(v, sub(P, high), P))
+                    }
                 }
             }
         }
@@ -66,16 +78,15 @@ library Fr {
     function eq(uint256 a, uint256 b, uint256 bits) internal pure returns (uint256 product) {
         assembly ("memory-safe") {
             product := 1
+            // Where b's coordinate lies, seen from a's.
+            let other := sub(b, a)
             for { let end := add(a, shl(5, bits)) } lt(a, end) { a := add(a, 32) } {
                 let x := mload(a)
-                let y := mload(b)
-                b := add(b, 32)
-                // 1 − x − y + 2xy
+                let y := mload(add(a, other))
+                // 1 + 2xy − (x + y); twice an element fits a word.
                 let xy := mulmod(x, y, P)
-                let factor := addmod(add(xy, 1), xy, P)
-                factor := addmod(factor, sub(P, x), P)
-                factor := addmod(factor, sub(P, y), P)
-                product := mulmod(product, factor, P)
+                xy := addmod(add(xy, add(xy, 1)), sub(TWICE, add(x, y)), P)
+                product := mulmod(product, xy, P)
             }
         }
     }
@@ -103,29 +114,44 @@ library Fr {
         pure
         returns (uint256 sum)
     {
-        if (count >> bits > 0) return 1;
-        uint256 prefix = 1;
-        for (uint256 place = 0; place < bits; ++place) {
-            uint256 high = mulmod(prefix, load(point, place), P);
-            if (count >> (bits - 1 - place) & 1 == 1) {
-                sum = addmod(sum, sub(prefix, high), P);
-                prefix = high;
-            } else {
-                prefix = sub(prefix, high);
+        unchecked {
+            if (count >> bits > 0) return 1;
+            assembly ("memory-safe") {
+                let prefix := 1
+                for { let end := add(point, shl(5, bits)) } lt(point, end) {
+                    point := add(point, 32)
+                } {
+                    bits := sub(bits, 1)
+                    let high := mulmod(prefix, mload(point), P)
+                    let low := addmod(prefix, sub(P, high), P)
+                    prefix := low
+                    if and(shr(bits, count), 1) {
+                        sum := addmod(sum, low, P)
+                        prefix := high
+                    }
+                }
             }
         }
     }
 
     /// The extension of `i ↦ i`.
     function identity(uint256 point, uint256 bits) internal pure returns (uint256 value) {
-        for (uint256 place = 0; place < bits; ++place) {
-            value = addmod(addmod(value, value, P), load(point, place), P);
+        unchecked {
+            assembly ("memory-safe") {
+                for { let end := add(point, shl(5, bits)) } lt(point, end) {
+                    point := add(point, 32)
+                } {
+                    value := addmod(addmod(value, value, P), mload(point), P)
+                }
+            }
         }
     }
 
     /// `Π (1 − x)` of the first `count` coordinates.
     function zeros(uint256 point, uint256 count) internal pure returns (uint256) {
-        return eqIndex(point, count, 0);
+        unchecked {
+            return eqIndex(point, count, 0);
+        }
     }
 
     /// Zero for zero.

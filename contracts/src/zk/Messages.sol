@@ -2,7 +2,7 @@
 pragma solidity 0.8.37;
 
 import {IZk, Reason} from "../interfaces/IZk.sol";
-import {P} from "./Fr.sol";
+import {P, TWICE} from "./Fr.sol";
 
 /// A proof being read from the call data, and its transcript.
 struct Reader {
@@ -16,14 +16,18 @@ uint256 constant POINT_BYTES = 96;
 /// The transcript: each message is taken from the call data and exchanged for a challenge.
 library Messages {
     function reject(Reason reason) internal pure {
-        revert IZk.ZkRejected(reason);
+        unchecked {
+            revert IZk.ZkRejected(reason);
+        }
     }
 
     /// Takes `length` bytes; returns where they start.
     function take(Reader memory reader, uint256 length) internal pure returns (uint256 from) {
-        from = reader.cursor;
-        if (length > reader.end - from) reject(Reason.ProofLength);
-        reader.cursor = from + length;
+        unchecked {
+            from = reader.cursor;
+            if (length > reader.end - from) reject(Reason.ProofLength);
+            reader.cursor = from + length;
+        }
     }
 
     function exchange(Reader memory reader, uint256 tag, uint256 from, uint256 length)
@@ -45,7 +49,9 @@ library Messages {
 
     /// A challenge without a message.
     function challenge(Reader memory reader, uint256 tag) internal pure returns (uint256) {
-        return exchange(reader, tag, 0, 0);
+        unchecked {
+            return exchange(reader, tag, 0, 0);
+        }
     }
 
     /// A message of points; returns where they start. The precompiles validate them.
@@ -54,8 +60,10 @@ library Messages {
         pure
         returns (uint256 from, uint256 answer)
     {
-        from = take(reader, count * POINT_BYTES);
-        answer = exchange(reader, tag, from, count * POINT_BYTES);
+        unchecked {
+            from = take(reader, count * POINT_BYTES);
+            answer = exchange(reader, tag, from, count * POINT_BYTES);
+        }
     }
 
     /// A message of field elements, copied to `to`.
@@ -64,16 +72,18 @@ library Messages {
         pure
         returns (uint256 answer)
     {
-        uint256 from = take(reader, count << 5);
-        bool canonical = true;
-        assembly ("memory-safe") {
-            calldatacopy(to, from, shl(5, count))
-            for { let end := add(to, shl(5, count)) } lt(to, end) { to := add(to, 32) } {
-                canonical := and(canonical, lt(mload(to), P))
+        unchecked {
+            uint256 from = take(reader, count << 5);
+            bool canonical = true;
+            assembly ("memory-safe") {
+                calldatacopy(to, from, shl(5, count))
+                for { let end := add(to, shl(5, count)) } lt(to, end) { to := add(to, 32) } {
+                    canonical := and(canonical, lt(mload(to), P))
+                }
             }
+            if (!canonical) reject(Reason.ScalarEncoding);
+            answer = exchange(reader, tag, from, count << 5);
         }
-        if (!canonical) reject(Reason.ScalarEncoding);
-        answer = exchange(reader, tag, from, count << 5);
     }
 
     /// `count` rounds of a sumcheck about `claim`: the point goes to `to`, the claim left is
@@ -83,37 +93,39 @@ library Messages {
         pure
         returns (uint256 left)
     {
-        uint256 from = take(reader, count * 96);
-        bool canonical = true;
-        assembly ("memory-safe") {
-            left := claim
-            let m := mload(0x40)
-            mstore(m, mload(reader))
-            // Tag 6 and length 96.
-            mstore(add(m, 32), 0x0600000060000000000000000000000000000000000000000000000000000000)
-            for { let end := add(from, mul(count, 96)) } lt(from, end) { from := add(from, 96) } {
-                calldatacopy(add(m, 37), from, 96)
-                let state := keccak256(m, 133)
-                mstore(m, state)
-                let x := mod(state, P)
-                mstore(to, x)
-                to := add(to, 32)
-                let c0 := calldataload(from)
-                let c2 := calldataload(add(from, 32))
-                let c3 := calldataload(add(from, 64))
-                canonical := and(canonical, and(lt(c0, P), and(lt(c2, P), lt(c3, P))))
-                // c1 = claim − 2 c0 − c2 − c3; the difference is below 4P, which a word holds not,
-                // so it is taken modulo P step by step.
-                let c1 := addmod(left, sub(P, mod(c0, P)), P)
-                c1 := addmod(c1, sub(P, mod(c0, P)), P)
-                c1 := addmod(c1, sub(P, mod(c2, P)), P)
-                c1 := addmod(c1, sub(P, mod(c3, P)), P)
-                left := addmod(mulmod(c3, x, P), c2, P)
-                left := addmod(mulmod(left, x, P), c1, P)
-                left := addmod(mulmod(left, x, P), c0, P)
+        unchecked {
+            uint256 from = take(reader, count * 96);
+            bool canonical = true;
+            assembly ("memory-safe") {
+                left := claim
+                let m := mload(0x40)
+                mstore(m, mload(reader))
+                // Tag 6 and length 96.
+                mstore(
+                    add(m, 32),
+                    0x0600000060000000000000000000000000000000000000000000000000000000
+                )
+                for { let end := add(from, mul(count, 96)) } lt(from, end) { from := add(from, 96) }
+                {
+                    calldatacopy(add(m, 37), from, 96)
+                    let state := keccak256(m, 133)
+                    mstore(m, state)
+                    let x := mod(state, P)
+                    mstore(to, x)
+                    to := add(to, 32)
+                    let c0 := calldataload(from)
+                    let c2 := calldataload(add(from, 32))
+                    let c3 := calldataload(add(from, 64))
+                    canonical := and(canonical, and(lt(c0, P), and(lt(c2, P), lt(c3, P))))
+                    // c1 = claim − 2 c0 − c2 − c3; twice an element fits a word.
+                    left := addmod(left, sub(TWICE, add(c0, c0)), P)
+                    left := addmod(left, sub(TWICE, add(c2, c3)), P)
+                    left := add(left, mulmod(add(c2, mulmod(c3, x, P)), x, P))
+                    left := addmod(c0, mulmod(left, x, P), P)
+                }
+                mstore(reader, mload(m))
             }
-            mstore(reader, mload(m))
+            if (!canonical) reject(Reason.ScalarEncoding);
         }
-        if (!canonical) reject(Reason.ScalarEncoding);
     }
 }

@@ -30,54 +30,60 @@ library Opening {
 
     /// Verifies the opening of the walk's claims. `witness` is where the witness's rows are.
     function verify(Walk memory walk, uint256 batching, uint256 witness) internal view {
-        Plan memory plan = walk.plan;
-        uint256[] memory groups = new uint256[](walk.claims.count);
-        uint256 count = group(walk, groups);
-        uint256 value = batch(walk.claims, batching);
-        uint256 point = Fr.alloc(plan.rowBits);
-        uint256 left = Messages.rounds(walk.reader, value, plan.rowBits, point);
-        uint256 values = Fr.alloc(count);
-        uint256 theta = Messages.scalars(walk.reader, 11, count, values);
-        Rows memory rows;
-        rows.key = new uint256[](plan.keyRows);
-        rows.witness = new uint256[](plan.witnessRows);
-        weigh(walk, rows, groups, batching, [point, values, theta, left]);
+        unchecked {
+            Plan memory plan = walk.plan;
+            uint256[] memory groups = new uint256[](walk.claims.count);
+            uint256 count = group(walk, groups);
+            uint256 value = batch(walk.claims, batching);
+            uint256 point = Fr.alloc(plan.rowBits);
+            uint256 left = Messages.rounds(walk.reader, value, plan.rowBits, point);
+            uint256 values = Fr.alloc(count);
+            uint256 theta = Messages.scalars(walk.reader, 11, count, values);
+            Rows memory rows;
+            rows.key = new uint256[](plan.keyRows);
+            rows.witness = new uint256[](plan.witnessRows);
+            weigh(walk, rows, groups, batching, [point, values, theta, left]);
 
-        value = 0;
-        for (uint256 i = count; i > 0; --i) {
-            value = addmod(mulmod(value, theta, P), Fr.load(values, i - 1), P);
+            value = 0;
+            for (uint256 i = count; i > 0; --i) {
+                value = addmod(mulmod(value, theta, P), Fr.load(values, i - 1), P);
+            }
+            Ends memory ends;
+            (ends.symmetric, ends.beta) = Messages.points(walk.reader, 12, 1);
+            ends.values = Fr.alloc(4);
+            ends.mu = Messages.scalars(walk.reader, 13, 4, ends.values);
+            (ends.quotient,) = Messages.points(walk.reader, 14, 1);
+            symmetric(plan, ends, point, value);
+            pairing(plan, rows, ends, witness);
         }
-        Ends memory ends;
-        (ends.symmetric, ends.beta) = Messages.points(walk.reader, 12, 1);
-        ends.values = Fr.alloc(4);
-        ends.mu = Messages.scalars(walk.reader, 13, 4, ends.values);
-        (ends.quotient,) = Messages.points(walk.reader, 14, 1);
-        symmetric(plan, ends, point, value);
-        pairing(plan, rows, ends, witness);
     }
 
     function batch(Claims memory claims, uint256 batching) private pure returns (uint256 value) {
-        for (uint256 i = claims.count; i > 0; --i) {
-            value = addmod(mulmod(value, batching, P), claims.values[i - 1], P);
+        unchecked {
+            for (uint256 i = claims.count; i > 0; --i) {
+                value = addmod(mulmod(value, batching, P), claims.values[i - 1], P);
+            }
         }
     }
 
     /// Numbers each claim's group by first appearance; returns how many there are.
     function group(Walk memory walk, uint256[] memory groups) private pure returns (uint256 count) {
-        Plan memory plan = walk.plan;
-        Rows memory known;
-        known.key = new uint256[](plan.keyRows);
-        known.witness = new uint256[](plan.witnessRows);
-        for (uint256 i = 0; i < groups.length; ++i) {
-            uint256 column = walk.claims.columns[i];
-            if (column & 255 > plan.rowBits) {
-                groups[i] = count++;
-                continue;
+        unchecked {
+            Plan memory plan = walk.plan;
+            Rows memory known;
+            known.key = new uint256[](plan.keyRows);
+            known.witness = new uint256[](plan.witnessRows);
+            for (uint256 i = 0; i < groups.length; ++i) {
+                uint256 column = walk.claims.columns[i];
+                if (column & 255 > plan.rowBits) {
+                    groups[i] = count++;
+                    continue;
+                }
+                uint256[] memory rows = column & Walks.WITNESS > 0 ? known.witness : known.key;
+                uint256 row = (column & ~Walks.WITNESS) >> (8 + plan.rowBits);
+                if (rows[row] == 0) rows[row] = ++count;
+                groups[i] = rows[row] - 1;
             }
-            uint256[] memory rows = column & Walks.WITNESS > 0 ? known.witness : known.key;
-            uint256 row = (column & ~Walks.WITNESS) >> (8 + plan.rowBits);
-            if (rows[row] == 0) rows[row] = ++count;
-            groups[i] = rows[row] - 1;
         }
     }
 
@@ -89,22 +95,24 @@ library Opening {
         uint256 batching,
         uint256[4] memory c
     ) private pure {
-        uint256[] memory thetas = new uint256[](groups.length);
-        uint256 sum = 0;
-        uint256 eta = 1;
-        uint256 made = 0;
-        for (uint256 i = 0; i < groups.length; ++i) {
-            uint256 spot = groups[i];
-            uint256 value = mulmod(eta, weightAt(walk, i, c[0]), P);
-            sum = addmod(sum, mulmod(value, Fr.load(c[1], spot), P), P);
-            eta = mulmod(eta, batching, P);
-            if (spot == made) {
-                thetas[spot] = spot == 0 ? 1 : mulmod(thetas[spot - 1], c[2], P);
-                ++made;
-                spread(walk, rows, i, thetas[spot]);
+        unchecked {
+            uint256[] memory thetas = new uint256[](groups.length);
+            uint256 sum = 0;
+            uint256 eta = 1;
+            uint256 made = 0;
+            for (uint256 i = 0; i < groups.length; ++i) {
+                uint256 spot = groups[i];
+                uint256 value = mulmod(eta, weightAt(walk, i, c[0]), P);
+                sum = addmod(sum, mulmod(value, Fr.load(c[1], spot), P), P);
+                eta = mulmod(eta, batching, P);
+                if (spot == made) {
+                    thetas[spot] = spot == 0 ? 1 : mulmod(thetas[spot - 1], c[2], P);
+                    ++made;
+                    spread(walk, rows, i, thetas[spot]);
+                }
             }
+            if (sum != c[3]) Messages.reject(Reason.Evaluations);
         }
-        if (sum != c[3]) Messages.reject(Reason.Evaluations);
     }
 
     /// A claim's weight at a point of a whole row.
@@ -113,29 +121,33 @@ library Opening {
         pure
         returns (uint256)
     {
-        uint256 rowBits = walk.plan.rowBits;
-        uint256 column = walk.claims.columns[claim] & ~Walks.WITNESS;
-        uint256 bits = column & 255;
-        uint256 own = walk.claims.points[claim];
-        if (bits >= rowBits) return Fr.eq(own + ((bits - rowBits) << 5), point, rowBits);
-        uint256 place = rowBits - bits;
-        uint256 index = (column >> (8 + bits)) & ((1 << place) - 1);
-        uint256 spot = Fr.eqIndex(point, place, index);
-        return mulmod(spot, Fr.eq(own, point + (place << 5), bits), P);
+        unchecked {
+            uint256 rowBits = walk.plan.rowBits;
+            uint256 column = walk.claims.columns[claim] & ~Walks.WITNESS;
+            uint256 bits = column & 255;
+            uint256 own = walk.claims.points[claim];
+            if (bits >= rowBits) return Fr.eq(own + ((bits - rowBits) << 5), point, rowBits);
+            uint256 place = rowBits - bits;
+            uint256 index = (column >> (8 + bits)) & ((1 << place) - 1);
+            uint256 spot = Fr.eqIndex(point, place, index);
+            return mulmod(spot, Fr.eq(own, point + (place << 5), bits), P);
+        }
     }
 
     /// Adds a group's share to the scalars of the rows it folds.
     function spread(Walk memory walk, Rows memory rows, uint256 claim, uint256 theta) private pure {
-        uint256 rowBits = walk.plan.rowBits;
-        uint256 column = walk.claims.columns[claim];
-        uint256[] memory scalars = column & Walks.WITNESS > 0 ? rows.witness : rows.key;
-        column &= ~Walks.WITNESS;
-        uint256 row = column >> (8 + rowBits);
-        uint256 tall = (column & 255) > rowBits ? (column & 255) - rowBits : 0;
-        uint256 fold = Fr.eqTable(walk.claims.points[claim], tall);
-        for (uint256 i = 0; i < 1 << tall; ++i) {
-            uint256 scalar = mulmod(theta, Fr.load(fold, i), P);
-            scalars[row + i] = addmod(scalars[row + i], scalar, P);
+        unchecked {
+            uint256 rowBits = walk.plan.rowBits;
+            uint256 column = walk.claims.columns[claim];
+            uint256[] memory scalars = column & Walks.WITNESS > 0 ? rows.witness : rows.key;
+            column &= ~Walks.WITNESS;
+            uint256 row = column >> (8 + rowBits);
+            uint256 tall = (column & 255) > rowBits ? (column & 255) - rowBits : 0;
+            uint256 fold = Fr.eqTable(walk.claims.points[claim], tall);
+            for (uint256 i = 0; i < 1 << tall; ++i) {
+                uint256 scalar = mulmod(theta, Fr.load(fold, i), P);
+                scalars[row + i] = addmod(scalars[row + i], scalar, P);
+            }
         }
     }
 
@@ -144,18 +156,20 @@ library Opening {
         private
         view
     {
-        uint256 beta = ends.beta;
-        uint256 inverse = Fr.inverse(beta);
-        if (inverse == 0) Messages.reject(Reason.Evaluations);
-        ends.inverse = inverse;
-        uint256 v = ends.values;
-        uint256 left = mulmod(Fr.load(v, 0), weightPolynomial(point, plan.rowBits, inverse), P);
-        uint256 w = weightPolynomial(point, plan.rowBits, beta);
-        left = addmod(left, mulmod(Fr.load(v, 1), w, P), P);
-        uint256 right = addmod(value, value, P);
-        right = addmod(right, mulmod(beta, Fr.load(v, 2), P), P);
-        right = addmod(right, mulmod(inverse, Fr.load(v, 3), P), P);
-        if (left != right) Messages.reject(Reason.Evaluations);
+        unchecked {
+            uint256 beta = ends.beta;
+            uint256 inverse = Fr.inverse(beta);
+            if (inverse == 0) Messages.reject(Reason.Evaluations);
+            ends.inverse = inverse;
+            uint256 v = ends.values;
+            uint256 left = mulmod(Fr.load(v, 0), weightPolynomial(point, plan.rowBits, inverse), P);
+            uint256 w = weightPolynomial(point, plan.rowBits, beta);
+            left = addmod(left, mulmod(Fr.load(v, 1), w, P), P);
+            uint256 right = addmod(value, value, P);
+            right = addmod(right, mulmod(beta, Fr.load(v, 2), P), P);
+            right = addmod(right, mulmod(inverse, Fr.load(v, 3), P), P);
+            if (left != right) Messages.reject(Reason.Evaluations);
+        }
     }
 
     function weightPolynomial(uint256 point, uint256 bits, uint256 x)
@@ -163,12 +177,14 @@ library Opening {
         pure
         returns (uint256 product)
     {
-        product = 1;
-        for (uint256 i = bits; i > 0; --i) {
-            uint256 c = Fr.load(point, i - 1);
-            uint256 factor = addmod(addmod(1, P - c, P), mulmod(c, x, P), P);
-            product = mulmod(product, factor, P);
-            x = mulmod(x, x, P);
+        unchecked {
+            product = 1;
+            for (uint256 i = bits; i > 0; --i) {
+                uint256 c = Fr.load(point, i - 1);
+                uint256 factor = addmod(addmod(1, P - c, P), mulmod(c, x, P), P);
+                product = mulmod(product, factor, P);
+                x = mulmod(x, x, P);
+            }
         }
     }
 
@@ -177,52 +193,58 @@ library Opening {
         private
         view
     {
-        (uint256 linear, uint256 constant_) = line(ends);
-        uint256 mu = ends.mu;
-        uint256 terms = Fr.alloc(5 * (plan.keyRows + plan.witnessRows + 4));
-        uint256 spot = terms;
-        spot = append(spot, plan.keyPoints, rows.key, false);
-        spot = append(spot, witness, rows.witness, true);
-        spot = single(spot, ends.symmetric, mu);
-        spot = single(spot, ends.quotient, P - 1);
-        spot = constants(spot, P - constant_, P - linear);
+        unchecked {
+            (uint256 linear, uint256 constant_) = line(ends);
+            uint256 mu = ends.mu;
+            uint256 terms = Fr.alloc(5 * (plan.keyRows + plan.witnessRows + 4));
+            uint256 spot = terms;
+            spot = append(spot, plan.keyPoints, rows.key, false);
+            spot = append(spot, witness, rows.witness, true);
+            spot = single(spot, ends.symmetric, mu);
+            spot = single(spot, ends.quotient, P - 1);
+            spot = constants(spot, P - constant_, P - linear);
 
-        uint256 pairs = Fr.alloc(36);
-        msm(terms, spot - terms, pairs);
-        single(terms, ends.quotient, addmod(ends.beta, ends.inverse, P));
-        msm(terms, 160, pairs + 384);
-        single(terms, ends.quotient, P - 1);
-        msm(terms, 160, pairs + 768);
-        g2(pairs + 128, pairs + 512, pairs + 896);
-        bool holds;
-        assembly ("memory-safe") {
-            holds := staticcall(gas(), PAIRING, pairs, 1152, 0, 32)
-            holds := and(holds, mload(0))
+            uint256 pairs = Fr.alloc(36);
+            msm(terms, spot - terms, pairs);
+            single(terms, ends.quotient, addmod(ends.beta, ends.inverse, P));
+            msm(terms, 160, pairs + 384);
+            single(terms, ends.quotient, P - 1);
+            msm(terms, 160, pairs + 768);
+            g2(pairs + 128, pairs + 512, pairs + 896);
+            bool holds;
+            assembly ("memory-safe") {
+                holds := staticcall(gas(), PAIRING, pairs, 1152, 0, 32)
+                holds := and(holds, mload(0))
+            }
+            if (!holds) Messages.reject(Reason.Opening);
         }
-        if (!holds) Messages.reject(Reason.Opening);
     }
 
     /// `I`: linear and constant coefficient of the line through `h(β)` and `h(1/β)`.
     function line(Ends memory ends) private view returns (uint256 linear, uint256 constant_) {
-        uint256 difference = Fr.inverse(Fr.sub(ends.beta, ends.inverse));
-        if (difference == 0) Messages.reject(Reason.Evaluations);
-        uint256 v = ends.values;
-        uint256 end = addmod(Fr.load(v, 0), mulmod(ends.mu, Fr.load(v, 2), P), P);
-        uint256 other = addmod(Fr.load(v, 1), mulmod(ends.mu, Fr.load(v, 3), P), P);
-        linear = mulmod(Fr.sub(end, other), difference, P);
-        constant_ = Fr.sub(end, mulmod(linear, ends.beta, P));
+        unchecked {
+            uint256 difference = Fr.inverse(Fr.sub(ends.beta, ends.inverse));
+            if (difference == 0) Messages.reject(Reason.Evaluations);
+            uint256 v = ends.values;
+            uint256 end = addmod(Fr.load(v, 0), mulmod(ends.mu, Fr.load(v, 2), P), P);
+            uint256 other = addmod(Fr.load(v, 1), mulmod(ends.mu, Fr.load(v, 3), P), P);
+            linear = mulmod(Fr.sub(end, other), difference, P);
+            constant_ = Fr.sub(end, mulmod(linear, ends.beta, P));
+        }
     }
 
     /// A point of the call data and a scalar, as the precompile wants them.
     function single(uint256 spot, uint256 point, uint256 scalar) private pure returns (uint256) {
-        assembly ("memory-safe") {
-            mstore(spot, 0)
-            calldatacopy(add(spot, 16), point, 48)
-            mstore(add(spot, 64), 0)
-            calldatacopy(add(spot, 80), add(point, 48), 48)
-            mstore(add(spot, 128), scalar)
+        unchecked {
+            assembly ("memory-safe") {
+                mstore(spot, 0)
+                calldatacopy(add(spot, 16), point, 48)
+                mstore(add(spot, 64), 0)
+                calldatacopy(add(spot, 80), add(point, 48), 48)
+                mstore(add(spot, 128), scalar)
+            }
+            return spot + 160;
         }
-        return spot + 160;
     }
 
     /// Appends rows; those of the witness even with a zero scalar, so that they are validated.
@@ -231,56 +253,67 @@ library Opening {
         pure
         returns (uint256)
     {
-        for (uint256 i = 0; i < scalars.length; ++i) {
-            if (all || scalars[i] > 0) spot = single(spot, points + i * POINT_BYTES, scalars[i]);
+        unchecked {
+            for (uint256 i = 0; i < scalars.length; ++i) {
+                if (all || scalars[i] > 0) {
+                    spot = single(spot, points + i * POINT_BYTES, scalars[i]);
+                }
+            }
+            return spot;
         }
-        return spot;
     }
 
     function msm(uint256 terms, uint256 length, uint256 to) private view {
-        bool done;
-        assembly ("memory-safe") {
-            done := staticcall(gas(), G1_MSM, terms, length, to, 128)
+        unchecked {
+            bool done;
+            assembly ("memory-safe") {
+                done := staticcall(gas(), G1_MSM, terms, length, to, 128)
+            }
+            if (!done) Messages.reject(Reason.PointEncoding);
         }
-        if (!done) Messages.reject(Reason.PointEncoding);
     }
 
     /// `[1]_1` and `[τ]_1`, with scalars.
     function constants(uint256 spot, uint256 one, uint256 tau) private pure returns (uint256) {
-        assembly ("memory-safe") {
-            mstore(add(spot, 0), 0x0000000000000000000000000000000017f1d3a73197d7942695638c4fa9ac0f)
-            mstore(
-                add(spot, 32),
-                0xc3688c4f9774b905a14e3a3f171bac586c55e83ff97a1aeffb3af00adb22c6bb
-            )
-            mstore(
-                add(spot, 64),
-                0x0000000000000000000000000000000008b3f481e3aaa0f1a09e30ed741d8ae4
-            )
-            mstore(
-                add(spot, 96),
-                0xfcf5e095d5d00af600db18cb2c04b3edd03cc744a2888ae40caa232946c5e7e1
-            )
-            mstore(
-                add(spot, 160),
-                0x000000000000000000000000000000000d3eb50121139aa34db1d545093ac937
-            )
-            mstore(
-                add(spot, 192),
-                0x4ab7bca2c0f3bf28e27c8dcd8fc7cb42d25926fc0c97b336e9f0fb35e5a04c81
-            )
-            mstore(
-                add(spot, 224),
-                0x0000000000000000000000000000000017de623f59a3043952d2f637a935fae1
-            )
-            mstore(
-                add(spot, 256),
-                0x4b6dee8b255e526304963d58ab6f1a827c7de623d34d394f8a3d0f57d6e972b9
-            )
-            mstore(add(spot, 128), one)
-            mstore(add(spot, 288), tau)
+        unchecked {
+            assembly ("memory-safe") {
+                mstore(
+                    add(spot, 0),
+                    0x0000000000000000000000000000000017f1d3a73197d7942695638c4fa9ac0f
+                )
+                mstore(
+                    add(spot, 32),
+                    0xc3688c4f9774b905a14e3a3f171bac586c55e83ff97a1aeffb3af00adb22c6bb
+                )
+                mstore(
+                    add(spot, 64),
+                    0x0000000000000000000000000000000008b3f481e3aaa0f1a09e30ed741d8ae4
+                )
+                mstore(
+                    add(spot, 96),
+                    0xfcf5e095d5d00af600db18cb2c04b3edd03cc744a2888ae40caa232946c5e7e1
+                )
+                mstore(
+                    add(spot, 160),
+                    0x000000000000000000000000000000000d3eb50121139aa34db1d545093ac937
+                )
+                mstore(
+                    add(spot, 192),
+                    0x4ab7bca2c0f3bf28e27c8dcd8fc7cb42d25926fc0c97b336e9f0fb35e5a04c81
+                )
+                mstore(
+                    add(spot, 224),
+                    0x0000000000000000000000000000000017de623f59a3043952d2f637a935fae1
+                )
+                mstore(
+                    add(spot, 256),
+                    0x4b6dee8b255e526304963d58ab6f1a827c7de623d34d394f8a3d0f57d6e972b9
+                )
+                mstore(add(spot, 128), one)
+                mstore(add(spot, 288), tau)
+            }
+            return spot + 320;
         }
-        return spot + 320;
     }
 
     /// `[1]_2`, `[τ]_2` and `[τ²]_2`.

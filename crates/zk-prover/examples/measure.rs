@@ -1,4 +1,5 @@
 //! Measures one model: `measure MODEL.onnx CAL.json TEST.json [RUNS] [BATCH]`, figures as JSON.
+//! `CASE=FILE` in the environment also writes key, statement and proof.
 //!
 //! `CAL.json` is EZKL's calibration layout, `TEST.json` what `bench/zk/npz_json.py` writes.
 
@@ -6,7 +7,7 @@
 
 use std::{error::Error, fs, time::Instant};
 
-use probity_zk::{ModelKey, verify};
+use probity_zk::{ModelKey, Statement, verify};
 use probity_zk_prover::{Graph, ProvingKey, prove, quantise};
 use serde_json::{Value, json};
 
@@ -41,6 +42,19 @@ fn peak() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok()).unwrap_or(0)
+}
+
+/// A case as in `vectors/zk/v1`, for the contract's gas.
+fn case(key: &[u8], statement: &Statement, proof: &[u8]) -> Value {
+    let hex = |bytes: &[u8]| {
+        let digits: Vec<String> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        format!("0x{}", digits.concat())
+    };
+    json!({"cases": [{
+        "name": "measured", "key": hex(key), "context": hex(&statement.context),
+        "batch": statement.batch, "input": hex(&statement.input_bytes()),
+        "output": hex(&statement.output_bytes()), "proof": hex(proof), "result": "ok",
+    }]})
 }
 
 #[expect(clippy::cast_precision_loss, reason = "figures for people")]
@@ -94,6 +108,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let loaded = loaded?;
     let (verdict, verifying) = time(runs.max(10), || verify(&loaded, &statement, &proof));
     verdict?;
+    if let Ok(path) = std::env::var("CASE") {
+        fs::write(path, case(&bytes, &statement, &proof).to_string())?;
+    }
     let figures = json!({
         "model": model, "parameters": graph.parameters(), "batch": batch,
         "operations": operations, "tableBits": tables, "rowBits": row_bits,

@@ -17,7 +17,7 @@ const SHIFT: u8 = 16;
 /// Least multiplier: rounding it up then costs at most an eighth of the weights' range.
 const LEAST_MULTIPLIER: f32 = 8.0;
 /// Most committed rows for which shorter rows are used: these open faster and verify slower.
-const ROWS: usize = 24;
+const ROWS: usize = 8;
 const ROW_BITS: std::ops::RangeInclusive<u8> = 8..=12;
 
 /// The tables every quantised network uses.

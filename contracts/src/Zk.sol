@@ -125,7 +125,7 @@ contract Zk is IZk {
         unchecked {
             Reader memory reader = walk.reader;
             uint256 lambda = layer == 0 ? 0 : Messages.challenge(reader, 5);
-            uint256 left = addmod(walk.numerator, mulmod(lambda, walk.denominator, P), P);
+            uint256 left = Fr.add(walk.numerator, Fr.mul(lambda, walk.denominator));
             left = Messages.rounds(reader, left, layer, points[1] + 32);
             uint256 t = Messages.scalars(reader, 4, 4, points[2]);
             (uint256 sum, uint256 product) = children(points[2]);
@@ -133,8 +133,8 @@ contract Zk is IZk {
                 if (product == 0) Messages.reject(Reason.LookupDenominator);
                 if (sum != 0) Messages.reject(Reason.LookupSum);
             } else {
-                sum = addmod(sum, mulmod(lambda, product, P), P);
-                sum = mulmod(Fr.eq(points[0], points[1] + 32, layer), sum, P);
+                sum = Fr.add(sum, Fr.mul(lambda, product));
+                sum = Fr.mul(Fr.eq(points[0], points[1] + 32, layer), sum);
                 if (left != sum) Messages.reject(Reason.LookupLayer);
             }
             walk.numerator = between(points[2], t);
@@ -150,8 +150,8 @@ contract Zk is IZk {
     function children(uint256 v) private pure returns (uint256 sum, uint256 product) {
         unchecked {
             (uint256 q0, uint256 q1) = (Fr.load(v, 2), Fr.load(v, 3));
-            sum = addmod(mulmod(Fr.load(v, 0), q1, P), mulmod(Fr.load(v, 1), q0, P), P);
-            product = mulmod(q0, q1, P);
+            sum = Fr.add(Fr.mul(Fr.load(v, 0), q1), Fr.mul(Fr.load(v, 1), q0));
+            product = Fr.mul(q0, q1);
         }
     }
 
@@ -159,7 +159,7 @@ contract Zk is IZk {
     function between(uint256 v, uint256 t) private pure returns (uint256) {
         unchecked {
             uint256 low = Fr.load(v, 0);
-            return addmod(low, mulmod(t, Fr.sub(Fr.load(v, 1), low), P), P);
+            return Fr.add(low, Fr.mul(t, Fr.sub(Fr.load(v, 1), low)));
         }
     }
 }

@@ -9,6 +9,14 @@ uint256 constant TWICE = 0xe7db4ea6533afa906673b0101343b00aa77b4805fffcb7fdfffff
 /// Multilinear extensions over the scalar field. Points and tables are words in memory from a
 /// pointer on; a point starts with the coordinate of the index's most significant bit.
 library Fr {
+    function add(uint256 a, uint256 b) internal pure returns (uint256) {
+        return addmod(a, b, P);
+    }
+
+    function mul(uint256 a, uint256 b) internal pure returns (uint256) {
+        return mulmod(a, b, P);
+    }
+
     function sub(uint256 a, uint256 b) internal pure returns (uint256) {
         unchecked {
             return addmod(a, P - b, P);
@@ -57,6 +65,8 @@ library Fr {
         unchecked {
             table = alloc(1 << bits);
             assembly ("memory-safe") {
+                let p := P
+
                 mstore(table, 1)
                 let end := add(point, shl(5, bits))
                 for { let size := 32 } lt(point, end) { size := shl(1, size) } {
@@ -65,10 +75,10 @@ library Fr {
                     for { let i := size } i {} {
                         i := sub(i, 32)
                         let v := mload(add(table, i))
-                        let high := mulmod(v, c, P)
+                        let high := mulmod(v, c, p)
                         let to := add(table, shl(1, i))
                         mstore(add(to, 32), high)
-                        mstore(to, addmod(v, sub(P, high), P))
+                        mstore(to, addmod(v, sub(p, high), p))
                     }
                 }
             }
@@ -77,6 +87,10 @@ library Fr {
 
     function eq(uint256 a, uint256 b, uint256 bits) internal pure returns (uint256 product) {
         assembly ("memory-safe") {
+            let p := P
+
+            let twice := TWICE
+
             product := 1
             // Where b's coordinate lies, seen from a's.
             let other := sub(b, a)
@@ -84,9 +98,9 @@ library Fr {
                 let x := mload(a)
                 let y := mload(add(a, other))
                 // 1 + 2xy − (x + y); twice an element fits a word.
-                let xy := mulmod(x, y, P)
-                xy := addmod(add(xy, add(xy, 1)), sub(TWICE, add(x, y)), P)
-                product := mulmod(product, xy, P)
+                let xy := mulmod(x, y, p)
+                xy := addmod(add(xy, add(xy, 1)), sub(twice, add(x, y)), p)
+                product := mulmod(product, xy, p)
             }
         }
     }
@@ -97,13 +111,15 @@ library Fr {
         returns (uint256 product)
     {
         assembly ("memory-safe") {
+            let p := P
+
             product := 1
             for { let spot := add(point, shl(5, bits)) } gt(spot, point) { index := shr(1, index) }
             {
                 spot := sub(spot, 32)
                 let c := mload(spot)
-                if iszero(and(index, 1)) { c := addmod(1, sub(P, c), P) }
-                product := mulmod(product, c, P)
+                if iszero(and(index, 1)) { c := addmod(1, sub(p, c), p) }
+                product := mulmod(product, c, p)
             }
         }
     }
@@ -117,16 +133,18 @@ library Fr {
         unchecked {
             if (count >> bits > 0) return 1;
             assembly ("memory-safe") {
+                let p := P
+
                 let prefix := 1
                 for { let end := add(point, shl(5, bits)) } lt(point, end) {
                     point := add(point, 32)
                 } {
                     bits := sub(bits, 1)
-                    let high := mulmod(prefix, mload(point), P)
-                    let low := addmod(prefix, sub(P, high), P)
+                    let high := mulmod(prefix, mload(point), p)
+                    let low := addmod(prefix, sub(p, high), p)
                     prefix := low
                     if and(shr(bits, count), 1) {
-                        sum := addmod(sum, low, P)
+                        sum := addmod(sum, low, p)
                         prefix := high
                     }
                 }
@@ -138,10 +156,12 @@ library Fr {
     function identity(uint256 point, uint256 bits) internal pure returns (uint256 value) {
         unchecked {
             assembly ("memory-safe") {
+                let p := P
+
                 for { let end := add(point, shl(5, bits)) } lt(point, end) {
                     point := add(point, 32)
                 } {
-                    value := addmod(addmod(value, value, P), mload(point), P)
+                    value := addmod(addmod(value, value, p), mload(point), p)
                 }
             }
         }
@@ -157,13 +177,15 @@ library Fr {
     /// Zero for zero.
     function inverse(uint256 value) internal view returns (uint256 result) {
         assembly ("memory-safe") {
+            let p := P
+
             let m := mload(0x40)
             mstore(m, 32)
             mstore(add(m, 32), 32)
             mstore(add(m, 64), 32)
             mstore(add(m, 96), value)
-            mstore(add(m, 128), sub(P, 2))
-            mstore(add(m, 160), P)
+            mstore(add(m, 128), sub(p, 2))
+            mstore(add(m, 160), p)
             if iszero(staticcall(gas(), 5, m, 192, m, 32)) { revert(0, 0) }
             result := mload(m)
         }

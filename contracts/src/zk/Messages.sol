@@ -36,6 +36,8 @@ library Messages {
         returns (uint256 answer)
     {
         assembly ("memory-safe") {
+            let p := P
+
             let m := mload(0x40)
             mstore(m, mload(reader))
             mstore8(add(m, 32), tag)
@@ -43,7 +45,7 @@ library Messages {
             calldatacopy(add(m, 37), from, length)
             let state := keccak256(m, add(37, length))
             mstore(reader, state)
-            answer := mod(state, P)
+            answer := mod(state, p)
         }
     }
 
@@ -76,9 +78,11 @@ library Messages {
             uint256 from = take(reader, count << 5);
             bool canonical = true;
             assembly ("memory-safe") {
+                let p := P
+
                 calldatacopy(to, from, shl(5, count))
                 for { let end := add(to, shl(5, count)) } lt(to, end) { to := add(to, 32) } {
-                    canonical := and(canonical, lt(mload(to), P))
+                    canonical := and(canonical, lt(mload(to), p))
                 }
             }
             if (!canonical) reject(Reason.ScalarEncoding);
@@ -97,6 +101,10 @@ library Messages {
             uint256 from = take(reader, count * 96);
             bool canonical = true;
             assembly ("memory-safe") {
+                let p := P
+
+                let twice := TWICE
+
                 left := claim
                 let m := mload(0x40)
                 mstore(m, mload(reader))
@@ -110,18 +118,18 @@ library Messages {
                     calldatacopy(add(m, 37), from, 96)
                     let state := keccak256(m, 133)
                     mstore(m, state)
-                    let x := mod(state, P)
+                    let x := mod(state, p)
                     mstore(to, x)
                     to := add(to, 32)
                     let c0 := calldataload(from)
                     let c2 := calldataload(add(from, 32))
                     let c3 := calldataload(add(from, 64))
-                    canonical := and(canonical, and(lt(c0, P), and(lt(c2, P), lt(c3, P))))
+                    canonical := and(canonical, and(lt(c0, p), and(lt(c2, p), lt(c3, p))))
                     // c1 = claim − 2 c0 − c2 − c3; twice an element fits a word.
-                    left := addmod(left, sub(TWICE, add(c0, c0)), P)
-                    left := addmod(left, sub(TWICE, add(c2, c3)), P)
-                    left := add(left, mulmod(add(c2, mulmod(c3, x, P)), x, P))
-                    left := addmod(c0, mulmod(left, x, P), P)
+                    left := addmod(left, sub(twice, add(c0, c0)), p)
+                    left := addmod(left, sub(twice, add(c2, c3)), p)
+                    left := add(left, mulmod(add(c2, mulmod(c3, x, p)), x, p))
+                    left := addmod(c0, mulmod(left, x, p), p)
                 }
                 mstore(reader, mload(m))
             }

@@ -46,7 +46,7 @@ library Opening {
 
             value = 0;
             for (uint256 i = count; i > 0; --i) {
-                value = addmod(mulmod(value, theta, P), Fr.load(values, i - 1), P);
+                value = Fr.add(Fr.mul(value, theta), Fr.load(values, i - 1));
             }
             Ends memory ends;
             (ends.symmetric, ends.beta) = Messages.points(walk.reader, 12, 1);
@@ -61,7 +61,7 @@ library Opening {
     function batch(Claims memory claims, uint256 batching) private pure returns (uint256 value) {
         unchecked {
             for (uint256 i = claims.count; i > 0; --i) {
-                value = addmod(mulmod(value, batching, P), claims.values[i - 1], P);
+                value = Fr.add(Fr.mul(value, batching), claims.values[i - 1]);
             }
         }
     }
@@ -102,11 +102,11 @@ library Opening {
             uint256 made = 0;
             for (uint256 i = 0; i < groups.length; ++i) {
                 uint256 spot = groups[i];
-                uint256 value = mulmod(eta, weightAt(walk, i, c[0]), P);
-                sum = addmod(sum, mulmod(value, Fr.load(c[1], spot), P), P);
-                eta = mulmod(eta, batching, P);
+                uint256 value = Fr.mul(eta, weightAt(walk, i, c[0]));
+                sum = Fr.add(sum, Fr.mul(value, Fr.load(c[1], spot)));
+                eta = Fr.mul(eta, batching);
                 if (spot == made) {
-                    thetas[spot] = spot == 0 ? 1 : mulmod(thetas[spot - 1], c[2], P);
+                    thetas[spot] = spot == 0 ? 1 : Fr.mul(thetas[spot - 1], c[2]);
                     ++made;
                     spread(walk, rows, i, thetas[spot]);
                 }
@@ -130,7 +130,7 @@ library Opening {
             uint256 place = rowBits - bits;
             uint256 index = (column >> (8 + bits)) & ((1 << place) - 1);
             uint256 spot = Fr.eqIndex(point, place, index);
-            return mulmod(spot, Fr.eq(own, point + (place << 5), bits), P);
+            return Fr.mul(spot, Fr.eq(own, point + (place << 5), bits));
         }
     }
 
@@ -145,8 +145,8 @@ library Opening {
             uint256 tall = (column & 255) > rowBits ? (column & 255) - rowBits : 0;
             uint256 fold = Fr.eqTable(walk.claims.points[claim], tall);
             for (uint256 i = 0; i < 1 << tall; ++i) {
-                uint256 scalar = mulmod(theta, Fr.load(fold, i), P);
-                scalars[row + i] = addmod(scalars[row + i], scalar, P);
+                uint256 scalar = Fr.mul(theta, Fr.load(fold, i));
+                scalars[row + i] = Fr.add(scalars[row + i], scalar);
             }
         }
     }
@@ -162,12 +162,12 @@ library Opening {
             if (inverse == 0) Messages.reject(Reason.Evaluations);
             ends.inverse = inverse;
             uint256 v = ends.values;
-            uint256 left = mulmod(Fr.load(v, 0), weightPolynomial(point, plan.rowBits, inverse), P);
+            uint256 left = Fr.mul(Fr.load(v, 0), weightPolynomial(point, plan.rowBits, inverse));
             uint256 w = weightPolynomial(point, plan.rowBits, beta);
-            left = addmod(left, mulmod(Fr.load(v, 1), w, P), P);
-            uint256 right = addmod(value, value, P);
-            right = addmod(right, mulmod(beta, Fr.load(v, 2), P), P);
-            right = addmod(right, mulmod(inverse, Fr.load(v, 3), P), P);
+            left = Fr.add(left, Fr.mul(Fr.load(v, 1), w));
+            uint256 right = Fr.add(value, value);
+            right = Fr.add(right, Fr.mul(beta, Fr.load(v, 2)));
+            right = Fr.add(right, Fr.mul(inverse, Fr.load(v, 3)));
             if (left != right) Messages.reject(Reason.Evaluations);
         }
     }
@@ -181,9 +181,9 @@ library Opening {
             product = 1;
             for (uint256 i = bits; i > 0; --i) {
                 uint256 c = Fr.load(point, i - 1);
-                uint256 factor = addmod(addmod(1, P - c, P), mulmod(c, x, P), P);
-                product = mulmod(product, factor, P);
-                x = mulmod(x, x, P);
+                uint256 factor = Fr.add(Fr.add(1, P - c), Fr.mul(c, x));
+                product = Fr.mul(product, factor);
+                x = Fr.mul(x, x);
             }
         }
     }
@@ -206,7 +206,7 @@ library Opening {
 
             uint256 pairs = Fr.alloc(36);
             msm(terms, spot - terms, pairs);
-            single(terms, ends.quotient, addmod(ends.beta, ends.inverse, P));
+            single(terms, ends.quotient, Fr.add(ends.beta, ends.inverse));
             msm(terms, 160, pairs + 384);
             single(terms, ends.quotient, P - 1);
             msm(terms, 160, pairs + 768);
@@ -226,10 +226,10 @@ library Opening {
             uint256 difference = Fr.inverse(Fr.sub(ends.beta, ends.inverse));
             if (difference == 0) Messages.reject(Reason.Evaluations);
             uint256 v = ends.values;
-            uint256 end = addmod(Fr.load(v, 0), mulmod(ends.mu, Fr.load(v, 2), P), P);
-            uint256 other = addmod(Fr.load(v, 1), mulmod(ends.mu, Fr.load(v, 3), P), P);
-            linear = mulmod(Fr.sub(end, other), difference, P);
-            constant_ = Fr.sub(end, mulmod(linear, ends.beta, P));
+            uint256 end = Fr.add(Fr.load(v, 0), Fr.mul(ends.mu, Fr.load(v, 2)));
+            uint256 other = Fr.add(Fr.load(v, 1), Fr.mul(ends.mu, Fr.load(v, 3)));
+            linear = Fr.mul(Fr.sub(end, other), difference);
+            constant_ = Fr.sub(end, Fr.mul(linear, ends.beta));
         }
     }
 

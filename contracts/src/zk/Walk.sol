@@ -134,7 +134,7 @@ library Walks {
             uint256 bits = Plans.bitsOf(last);
             uint256 outer = walk.plan.batchBits + Plans.bitsFrom(shape, 0) - bits;
             uint256 offset = values.width == 1 ? 128 : 1 << 63;
-            offset = P - mulmod(offset, Fr.lessThan(point + (outer << 5), bits, last), P);
+            offset = P - Fr.mul(offset, Fr.lessThan(point + (outer << 5), bits, last));
             uint256 inner = table(walk, point + (outer << 5), bits);
             outer = table(walk, point, outer);
             uint256 count = walk.plan.batch;
@@ -146,8 +146,8 @@ library Walks {
                 uint256 value = values.width == 1
                     ? bytesLine(values.data, last, inner)
                     : wordsLine(values.data, last, inner);
-                value = mulmod(Fr.load(outer, place), value + offset, P);
-                sum = addmod(sum, value, P);
+                value = Fr.mul(Fr.load(outer, place), value + offset);
+                sum = Fr.add(sum, value);
                 values.data += last * values.width;
                 place = following(shape, place);
             }
@@ -176,23 +176,25 @@ library Walks {
         returns (uint256 sum)
     {
         assembly ("memory-safe") {
+            let p := P
+
             let end := add(data, count)
             // Eight at a time; flipping a byte's sign bit adds 128.
             for {} iszero(lt(sub(end, data), 8)) { data := add(data, 8) } {
                 let word := xor(calldataload(data), shl(192, 0x8080808080808080))
-                sum := addmod(sum, mulmod(byte(0, word), mload(inner), P), P)
-                sum := addmod(sum, mulmod(byte(1, word), mload(add(inner, 32)), P), P)
-                sum := addmod(sum, mulmod(byte(2, word), mload(add(inner, 64)), P), P)
-                sum := addmod(sum, mulmod(byte(3, word), mload(add(inner, 96)), P), P)
-                sum := addmod(sum, mulmod(byte(4, word), mload(add(inner, 128)), P), P)
-                sum := addmod(sum, mulmod(byte(5, word), mload(add(inner, 160)), P), P)
-                sum := addmod(sum, mulmod(byte(6, word), mload(add(inner, 192)), P), P)
-                sum := addmod(sum, mulmod(byte(7, word), mload(add(inner, 224)), P), P)
+                sum := addmod(sum, mulmod(byte(0, word), mload(inner), p), p)
+                sum := addmod(sum, mulmod(byte(1, word), mload(add(inner, 32)), p), p)
+                sum := addmod(sum, mulmod(byte(2, word), mload(add(inner, 64)), p), p)
+                sum := addmod(sum, mulmod(byte(3, word), mload(add(inner, 96)), p), p)
+                sum := addmod(sum, mulmod(byte(4, word), mload(add(inner, 128)), p), p)
+                sum := addmod(sum, mulmod(byte(5, word), mload(add(inner, 160)), p), p)
+                sum := addmod(sum, mulmod(byte(6, word), mload(add(inner, 192)), p), p)
+                sum := addmod(sum, mulmod(byte(7, word), mload(add(inner, 224)), p), p)
                 inner := add(inner, 256)
             }
             for {} lt(data, end) { data := add(data, 1) } {
                 let value := xor(shr(248, calldataload(data)), 0x80)
-                sum := addmod(sum, mulmod(value, mload(inner), P), P)
+                sum := addmod(sum, mulmod(value, mload(inner), p), p)
                 inner := add(inner, 32)
             }
         }
@@ -205,9 +207,11 @@ library Walks {
         returns (uint256 sum)
     {
         assembly ("memory-safe") {
+            let p := P
+
             for { let end := add(data, shl(3, count)) } lt(data, end) { data := add(data, 8) } {
                 let value := xor(shr(192, calldataload(data)), 0x8000000000000000)
-                sum := addmod(sum, mulmod(value, mload(inner), P), P)
+                sum := addmod(sum, mulmod(value, mload(inner), p), p)
                 inner := add(inner, 32)
             }
         }
@@ -254,9 +258,8 @@ library Walks {
             uint256 prefix = walk.plan.leafBits - bits;
             uint256 z = suffix(walk, walk.plan.leafBits);
             uint256 spot = Fr.eqIndex(z, prefix, column >> (8 + bits));
-            walk.numerator = addmod(walk.numerator, mulmod(spot, numerator, P), P);
-            walk.denominator =
-                addmod(walk.denominator, mulmod(spot, addmod(denominator, P - 1, P), P), P);
+            walk.numerator = Fr.add(walk.numerator, Fr.mul(spot, numerator));
+            walk.denominator = Fr.add(walk.denominator, Fr.mul(spot, Fr.add(denominator, P - 1)));
         }
     }
 
@@ -267,8 +270,8 @@ library Walks {
         returns (uint256 value)
     {
         unchecked {
-            value = mulmod(walk.gamma, addmod(u, mulmod(walk.gamma, y, P), P), P);
-            value = addmod(value, addmod(walk.alpha, domain + 1, P), P);
+            value = Fr.mul(walk.gamma, Fr.add(u, Fr.mul(walk.gamma, y)));
+            value = Fr.add(value, Fr.add(walk.alpha, domain + 1));
         }
     }
 
@@ -277,30 +280,30 @@ library Walks {
             op.point = suffix(walk, op.bits);
             uint256 y = tensor(walk, index + 1, op.point);
             uint256 u = op.table > 0 ? next(walk) : y;
-            uint256 target = mulmod(u, 1 << op.shift, P);
+            uint256 target = Fr.mul(u, 1 << op.shift);
             for (uint256 i = 0; i < op.shift / 8; ++i) {
                 uint256 value = next(walk);
                 claim(walk, walk.plan.witness[op.remainder + i] | WITNESS, op.point, value);
-                target = addmod(target, mulmod(value, 1 << (8 * i), P), P);
+                target = Fr.add(target, Fr.mul(value, 1 << (8 * i)));
                 leaf(walk, op.byteLeaf + i, 1, fingerprint(walk, 0, value, 0));
             }
             if (op.table > 0) leaf(walk, op.tableLeaf, 1, fingerprint(walk, op.table, u, y));
             uint256 mask = lessThan(walk, op, NONE);
             if (op.shift > 0) {
-                target = Fr.sub(target, mulmod(mask, 1 << (op.shift - 1), P));
+                target = Fr.sub(target, Fr.mul(mask, 1 << (op.shift - 1)));
             }
             if (op.biasAxis != NONE) {
                 uint256 bits = Plans.bitsOf(op.shape[op.biasAxis]);
                 uint256 after_ = Plans.bitsFrom(op.shape, op.biasAxis + 1);
                 uint256 value = next(walk);
                 claim(walk, walk.plan.key[op.bias], suffix(walk, after_ + bits), value);
-                target = Fr.sub(target, mulmod(value, lessThan(walk, op, op.biasAxis), P));
+                target = Fr.sub(target, Fr.mul(value, lessThan(walk, op, op.biasAxis)));
             }
             for (uint256 i = 0; i < op.terms.length; ++i) {
                 Term memory term = op.terms[i];
                 if (term.kind == 0) {
                     uint256 value = tensor(walk, term.input, op.point);
-                    target = Fr.sub(target, mulmod(value, Fr.fromInt(term.coefficient), P));
+                    target = Fr.sub(target, Fr.mul(value, Fr.fromInt(term.coefficient)));
                 }
             }
             op.target = target;
@@ -319,7 +322,7 @@ library Walks {
             point += walk.plan.batchBits << 5;
             for (uint256 i = 0; i < op.shape.length; ++i) {
                 uint256 bits = Plans.bitsOf(op.shape[i]);
-                if (i != without) mask = mulmod(mask, Fr.lessThan(point, bits, op.shape[i]), P);
+                if (i != without) mask = Fr.mul(mask, Fr.lessThan(point, bits, op.shape[i]));
                 point += bits << 5;
             }
         }
@@ -348,12 +351,11 @@ library Walks {
             uint256 max = (1 << table_.low) - 1;
             uint256 top = Fr.load(point, 0);
             uint256 low = Fr.identity(point + ((1 + high) << 5), table_.low);
-            uint256 positive =
-                addmod(max, mulmod(Fr.zeros(point + 32, high), Fr.sub(low, max), P), P);
-            if (!table_.signed) return mulmod(top, positive, P);
+            uint256 positive = Fr.add(max, Fr.mul(Fr.zeros(point + 32, high), Fr.sub(low, max)));
+            if (!table_.signed) return Fr.mul(top, positive);
             uint256 ones = Fr.eqIndex(point + 32, high, (1 << high) - 1);
-            uint256 negative = Fr.sub(mulmod(ones, low, P), max + 1);
-            return addmod(negative, mulmod(top, Fr.sub(positive, negative), P), P);
+            uint256 negative = Fr.sub(Fr.mul(ones, low), max + 1);
+            return Fr.add(negative, Fr.mul(top, Fr.sub(positive, negative)));
         }
     }
 
@@ -379,8 +381,8 @@ library Walks {
             uint256 weight = 1;
             for (uint256 i = 0; i < plan.operations.length; ++i) {
                 Operation memory op = plan.operations[i];
-                left = addmod(left, mulmod(weight, op.target, P), P);
-                weight = mulmod(weight, batching, P);
+                left = Fr.add(left, Fr.mul(weight, op.target));
+                weight = Fr.mul(weight, batching);
                 for (uint256 j = 0; j < op.terms.length; ++j) {
                     Term memory term = op.terms[j];
                     if (term.variables > rounds) rounds = term.variables;
@@ -420,10 +422,10 @@ library Walks {
                     if (terms_[j].kind == 0) continue;
                     uint256 lacking = rounds - terms_[j].variables;
                     uint256 value = instance(walk, i, j, point + (lacking << 5), gathered);
-                    value = mulmod(value, Fr.zeros(point, lacking), P);
-                    sum = addmod(sum, mulmod(weight, value, P), P);
+                    value = Fr.mul(value, Fr.zeros(point, lacking));
+                    sum = Fr.add(sum, Fr.mul(weight, value));
                 }
-                weight = mulmod(weight, batching, P);
+                weight = Fr.mul(weight, batching);
             }
         }
     }
@@ -445,7 +447,7 @@ library Walks {
             gathered.terms[index] = j;
             gathered.points[index] = own;
             gathered.values[index] = next(walk);
-            value = mulmod(value, gathered.values[index], P);
+            value = Fr.mul(value, gathered.values[index]);
             uint256 bits = Plans.bitsFrom(Plans.tensor(walk.plan, term.input), 1);
             if (bits > gathered.rounds) gathered.rounds = bits;
             if (term.input > 0) ++gathered.sent;
@@ -464,7 +466,7 @@ library Walks {
             uint256 spot = Fr.concat(op.point + (kept << 5), channel, own, term.variables);
             claim(walk, walk.plan.key[term.weights], spot, value);
             spot = Fr.concat(op.point, kept, own, term.variables);
-            return mulmod(value, tensor(walk, term.input, spot), P);
+            return Fr.mul(value, tensor(walk, term.input, spot));
         }
     }
 
@@ -493,9 +495,9 @@ library Walks {
         unchecked {
             uint256 front = walk.plan.batchBits + Plans.bitsOf(op.shape[0]);
             uint256 spot = Fr.concat(op.point, front, own, term.variables);
-            value = mulmod(Fr.fromInt(term.coefficient), tensor(walk, term.input, spot), P);
+            value = Fr.mul(Fr.fromInt(term.coefficient), tensor(walk, term.input, spot));
             uint256[] memory from = Plans.tensor(walk.plan, term.input);
-            return mulmod(value, reachBoth(walk, op, term, from, own, [uint256(0), 0]), P);
+            return Fr.mul(value, reachBoth(walk, op, term, from, own, [uint256(0), 0]));
         }
     }
 
@@ -516,7 +518,7 @@ library Walks {
                 uint256 atBits = Plans.bitsOf(from[axis + 1]);
                 uint256[2] memory tables = [table(walk, out, outBits), table(walk, spot, atBits)];
                 uint256[2] memory sizes = [op.shape[axis + 1], from[axis + 1]];
-                product = mulmod(product, reach(term, axis, tables, sizes, taps[axis]), P);
+                product = Fr.mul(product, reach(term, axis, tables, sizes, taps[axis]));
                 out += outBits << 5;
                 spot += atBits << 5;
             }
@@ -568,8 +570,8 @@ library Walks {
             uint256 left = 0;
             uint256 weight = 1;
             for (uint256 i = 0; i < gathered.count; ++i) {
-                left = addmod(left, mulmod(weight, gathered.values[i], P), P);
-                weight = mulmod(weight, batching, P);
+                left = Fr.add(left, Fr.mul(weight, gathered.values[i]));
+                weight = Fr.mul(weight, batching);
             }
             uint256 point = Fr.alloc(gathered.rounds);
             left = Messages.rounds(walk.reader, left, gathered.rounds, point);
@@ -577,9 +579,9 @@ library Walks {
             challenge = Messages.scalars(walk.reader, 10, gathered.sent, walk.next);
             weight = 1;
             for (uint256 i = 0; i < gathered.count; ++i) {
-                uint256 value = mulmod(weight, gatheredAt(walk, gathered, i, point), P);
+                uint256 value = Fr.mul(weight, gatheredAt(walk, gathered, i, point));
                 left = Fr.sub(left, value);
-                weight = mulmod(weight, batching, P);
+                weight = Fr.mul(weight, batching);
             }
             if (left != 0) Messages.reject(Reason.Convolutions);
         }
@@ -596,7 +598,7 @@ library Walks {
             uint256[] memory from = Plans.tensor(walk.plan, term.input);
             uint256 lacking = gathered.rounds - Plans.bitsFrom(from, 1);
             value = source(walk, op, term, from, point + (lacking << 5), gathered.points[i]);
-            value = mulmod(value, Fr.zeros(point, lacking), P);
+            value = Fr.mul(value, Fr.zeros(point, lacking));
         }
     }
 
@@ -620,7 +622,7 @@ library Walks {
             uint256 spot = Fr.concat(op.point, walk.plan.batchBits, a, channel);
             uint256 front = walk.plan.batchBits + channel;
             spot = Fr.concat(spot, front, own, Plans.bitsFrom(from, 1));
-            return mulmod(value, tensor(walk, term.input, spot), P);
+            return Fr.mul(value, tensor(walk, term.input, spot));
         }
     }
 }

@@ -18,26 +18,28 @@ contract ZkTest is VectorFile {
         vm.assertTrue(address(zk).code.length <= 24_576);
     }
 
-    function testPerceptron() public {
-        check("zk/v1/perceptron.json");
-    }
-
-    function testConvolution() public {
-        check("zk/v1/convolution.json");
-    }
-
-    function check(string memory file) private {
-        _load(file);
+    function testVectors() public {
+        _load("zk/v1/index.json");
         uint256 good = 0;
         uint256 index = 0;
         for (; _exists(index); ++index) {
-            string memory result = _string(index, ".result");
             string memory name = _string(index, ".name");
-            vm.assertTrue(_isBad(name) != _same(result, "ok"), name);
-            if (_same(result, "ok")) ++good;
-            one(index, name, result);
+            // A call of its own frees its memory.
+            if (this.check(name)) ++good;
+            _load("zk/v1/index.json");
         }
-        vm.assertTrue(good >= 2 && index >= good + 10);
+        vm.assertEq(good, 4);
+        vm.assertGe(index, good + 40);
+    }
+
+    /// Whether a case is good; fails if the contract does not say of it what Rust says.
+    function check(string calldata name) external returns (bool) {
+        _load(string.concat("zk/v1/", name, ".json"));
+        string memory result = _string(0, ".result");
+        vm.assertEq(keccak256(bytes(_string(0, ".name"))), keccak256(bytes(name)));
+        vm.assertTrue(_isBad(name) != _same(result, "ok"), name);
+        one(0, name, result);
+        return _same(result, "ok");
     }
 
     function one(uint256 index, string memory name, string memory result) private view {

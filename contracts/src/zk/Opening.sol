@@ -144,9 +144,14 @@ library Opening {
             uint256 row = column >> (8 + rowBits);
             uint256 tall = (column & 255) > rowBits ? (column & 255) - rowBits : 0;
             uint256 fold = Fr.eqTable(walk.claims.points[claim], tall);
-            for (uint256 i = 0; i < 1 << tall; ++i) {
-                uint256 scalar = Fr.mul(theta, Fr.load(fold, i));
-                scalars[row + i] = Fr.add(scalars[row + i], scalar);
+            if (row + (1 << tall) > scalars.length) Messages.reject(Reason.Key);
+            assembly ("memory-safe") {
+                let p := P
+                let to := add(add(scalars, 32), shl(5, row))
+                for { let end := add(to, shl(5, shl(tall, 1))) } lt(to, end) { to := add(to, 32) } {
+                    mstore(to, addmod(mload(to), mulmod(theta, mload(fold), p), p))
+                    fold := add(fold, 32)
+                }
             }
         }
     }
@@ -208,8 +213,7 @@ library Opening {
             msm(terms, spot - terms, pairs);
             single(terms, ends.quotient, Fr.add(ends.beta, ends.inverse));
             msm(terms, 160, pairs + 384);
-            single(terms, ends.quotient, P - 1);
-            msm(terms, 160, pairs + 768);
+            negative(pairs + 768, ends.quotient);
             g2(pairs + 128, pairs + 512, pairs + 896);
             bool holds;
             assembly ("memory-safe") {
@@ -247,19 +251,51 @@ library Opening {
         }
     }
 
-    /// Appends rows; those of the witness even with a zero scalar, so that they are validated.
+    /// The negative of a point of the call data; `y = 0` is the identity's, which stays.
+    function negative(uint256 to, uint256 point) private pure {
+        assembly ("memory-safe") {
+            mstore(to, 0)
+            calldatacopy(add(to, 16), point, 48)
+            // y = high · 2^256 + low, subtracted from the base field's order.
+            let high := shr(128, calldataload(add(point, 48)))
+            let low := calldataload(add(point, 64))
+            if or(high, low) {
+                let order := 0x64774b84f38512bf6730d2a0f6b0f6241eabfffeb153ffffb9feffffffffaaab
+                let difference := sub(order, low)
+                high := sub(sub(0x1a0111ea397fe69a4b1ba7b6434bacd7, high), gt(low, order))
+                low := difference
+            }
+            mstore(add(to, 64), high)
+            mstore(add(to, 96), low)
+        }
+    }
+
+    /// Appends rows; those of the witness even with a zero scalar, so that they are validated. The
+    /// identity, which zero rows commit to, adds nothing.
     function append(uint256 spot, uint256 points, uint256[] memory scalars, bool all)
         private
         pure
-        returns (uint256)
+        returns (uint256 end)
     {
-        unchecked {
-            for (uint256 i = 0; i < scalars.length; ++i) {
-                if (all || scalars[i] > 0) {
-                    spot = single(spot, points + i * POINT_BYTES, scalars[i]);
+        assembly ("memory-safe") {
+            end := spot
+            let word := add(scalars, 32)
+            for { let last := add(word, shl(5, mload(scalars))) } lt(word, last) {
+                word := add(word, 32)
+                points := add(points, 96)
+            } {
+                let scalar := mload(word)
+                let used := or(all, gt(scalar, 0))
+                let point := or(calldataload(points), calldataload(add(points, 32)))
+                if and(used, gt(or(point, calldataload(add(points, 64))), 0)) {
+                    mstore(end, 0)
+                    calldatacopy(add(end, 16), points, 48)
+                    mstore(add(end, 64), 0)
+                    calldatacopy(add(end, 80), add(points, 48), 48)
+                    mstore(add(end, 128), scalar)
+                    end := add(end, 160)
                 }
             }
-            return spot;
         }
     }
 

@@ -82,9 +82,19 @@ library Walks {
     function table(Walk memory walk, uint256 point, uint256 bits) private pure returns (uint256) {
         unchecked {
             uint256 id = point << 8 | bits;
-            for (uint256 i = 0; i < walk.cached; ++i) {
-                if (walk.cachedPoints[i] == id) return walk.cachedTables[i];
+            uint256 found = 0;
+            uint256 count = walk.cached;
+            uint256[] memory ids = walk.cachedPoints;
+            assembly ("memory-safe") {
+                let id_ := add(ids, 32)
+                for { let end := add(id_, shl(5, count)) } lt(id_, end) { id_ := add(id_, 32) } {
+                    if eq(mload(id_), id) {
+                        found := sub(id_, ids)
+                        break
+                    }
+                }
             }
+            if (found > 0) return walk.cachedTables[(found >> 5) - 1];
             uint256 made = Fr.eqTable(point, bits);
             if (walk.cached < MAX_CACHED) {
                 walk.cachedPoints[walk.cached] = id;

@@ -7,9 +7,21 @@ use probity_zk::{
 };
 use probity_zk_prover::{ProvingKey, prove};
 
-/// File names and contents.
-pub(crate) fn files() -> Vec<(&'static str, String)> {
-    vec![("perceptron.json", file(&perceptron())), ("convolution.json", file(&convolution()))]
+/// File names and contents: a case a file, and the list of them.
+pub(crate) fn files() -> Vec<(String, String)> {
+    let groups = [("perceptron", perceptron()), ("convolution", convolution())];
+    let mut files = vec![];
+    let mut names = vec![];
+    for (group, cases) in &groups {
+        for case in cases {
+            let bad = case.name.strip_prefix("bad_").map(|rest| format!("bad_{group}_{rest}"));
+            let name = bad.unwrap_or_else(|| format!("{group}_{}", case.name));
+            files.push((format!("{name}.json"), file(case, &name)));
+            names.push(serde_json::json!({"name": name}));
+        }
+    }
+    files.push(("index.json".to_owned(), text(&serde_json::json!({"cases": names}))));
+    files
 }
 
 struct Case {
@@ -27,11 +39,11 @@ fn hex(bytes: &[u8]) -> String {
     })
 }
 
-fn file(cases: &[Case]) -> String {
-    let case = |case: &Case| {
-        let statement = &case.statement;
-        serde_json::json!({
-            "name": case.name,
+fn file(case: &Case, name: &str) -> String {
+    let statement = &case.statement;
+    text(&serde_json::json!({
+        "cases": [{
+            "name": name,
             "key": hex(&case.key),
             "context": hex(&statement.context),
             "batch": statement.batch,
@@ -39,12 +51,12 @@ fn file(cases: &[Case]) -> String {
             "output": hex(&statement.output_bytes()),
             "proof": hex(&case.proof),
             "result": case.result,
-        })
-    };
-    let cases: Vec<_> = cases.iter().map(case).collect();
-    let mut text = serde_json::to_string_pretty(&serde_json::json!({"cases": cases})).unwrap();
-    text.push('\n');
-    text
+        }]
+    }))
+}
+
+fn text(json: &serde_json::Value) -> String {
+    format!("{}\n", serde_json::to_string_pretty(json).unwrap())
 }
 
 fn pattern(count: usize, seed: usize) -> Vec<i8> {
@@ -62,7 +74,7 @@ fn model(network: Network) -> Model {
         let terms: Vec<_> = counts.map(|count| pattern(count, seed)).collect();
         let biased = operation.bias.is_some();
         let channels = if biased { operation.shape.dimensions()[0] as usize } else { 0 };
-        let up = if operation.shift == 16 { 10 } else { 2 };
+        let up = if operation.shift == 16 { 7 } else { 1 };
         let multipliers =
             (0..channels).map(|c| (1 + i32::try_from((c + seed) % 7).unwrap()) << up).collect();
         let bias = pattern(channels, seed + 5).into_iter().map(|b| i32::from(b) * 9).collect();
@@ -83,7 +95,7 @@ fn operation(
 
 fn tables() -> Vec<Table> {
     let table = |bits, low, signed| Table { bits, low, signed };
-    vec![table(14, 7, true), table(13, 7, false), table(9, 8, false)]
+    vec![table(11, 7, true), table(11, 7, false), table(9, 8, false)]
 }
 
 fn perceptron() -> Vec<Case> {

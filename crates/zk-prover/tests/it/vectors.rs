@@ -19,7 +19,8 @@ fn committed_vectors_are_current_and_hold() {
         let text = fs::read_to_string(format!("{folder}{name}")).unwrap();
         assert!(text == expected, "{name}: run the example `vectors` on {folder}");
         let json: Value = serde_json::from_str(&text).unwrap();
-        for case in json["cases"].as_array().unwrap() {
+        let cases = json["cases"].as_array().unwrap();
+        for case in cases.iter().filter(|case| case.get("proof").is_some()) {
             let words = bytes(&case["output"]);
             let statement = Statement {
                 context: bytes(&case["context"]).try_into().unwrap(),

@@ -34,7 +34,7 @@ fn time<T>(runs: usize, mut work: impl FnMut() -> T) -> (T, Value) {
     }
     times.sort_by(f64::total_cmp);
     let figures = json!({"min": times[0], "median": times[times.len() / 2]});
-    (result.unwrap_or_else(|| work()), figures)
+    (result.unwrap_or_else(work), figures)
 }
 
 /// Highest resident set in KiB so far.
@@ -82,9 +82,14 @@ fn main() -> Result<(), Box<dyn Error>> {
         let trace = quantised.model.run(&quantised.encode(x))?;
         let decoded = quantised.decode(trace.outputs.last().map_or(&[][..], Vec::as_slice));
         let ours = graph.run(x).and_then(|mut values| values.pop()).unwrap_or_default();
-        let label = y.first().copied().unwrap_or(-1.0);
-        float += usize::from(best(&own) as f32 == label);
-        integer += usize::from(best(&decoded) as f32 == label);
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "labels are small"
+        )]
+        let label = y.first().map_or(usize::MAX, |label| *label as usize);
+        float += usize::from(best(&own) == label);
+        integer += usize::from(best(&decoded) == label);
         error += decoded.iter().zip(&own).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
         worst_import = ours
             .iter()

@@ -43,7 +43,7 @@ fn wide_element(value: i128) -> Fr {
 }
 
 /// `Σ_i factors[i] · row_i` of a matrix with as many rows as factors.
-pub fn fold_rows<T: Copy + Into<i64> + Sync>(values: &[T], factors: &[Fr]) -> Vec<Fr> {
+pub(crate) fn fold_rows<T: Copy + Into<i64> + Sync>(values: &[T], factors: &[Fr]) -> Vec<Fr> {
     let width = values.len() / factors.len().max(1);
     if let [factor] = factors {
         return values.iter().map(|value| from_i64((*value).into()) * factor).collect();
@@ -65,7 +65,7 @@ pub fn fold_rows<T: Copy + Into<i64> + Sync>(values: &[T], factors: &[Fr]) -> Ve
 }
 
 /// `Σ_i factors[i] · values[i]`.
-pub fn inner_product<T: Copy + Into<i64>>(values: &[T], factors: &[Fr]) -> Fr {
+pub(crate) fn inner_product<T: Copy + Into<i64>>(values: &[T], factors: &[Fr]) -> Fr {
     let mut sum = Wide::default();
     for (value, factor) in values.iter().zip(factors) {
         let value = (*value).into();
@@ -84,8 +84,7 @@ mod tests {
     #[test]
     fn folding_is_the_plain_sum() {
         let factors = powers(-Fr::from(0x1234_5678_9abc_def1), 5);
-        let values: Vec<i32> =
-            (0..5 * 300).map(|i| [i32::MIN, i32::MAX, -i, i][i as usize % 4]).collect();
+        let values: Vec<i32> = (0..375).flat_map(|i| [i32::MIN, i32::MAX, -i, i]).collect();
         let folded = fold_rows(&values, &factors);
         for (column, folded) in folded.iter().enumerate() {
             let own: Vec<i32> = values.iter().skip(column).step_by(300).copied().collect();

@@ -145,26 +145,14 @@ impl Graph {
             }
             Kind::Conv { input, window, weights, bias } => {
                 let (shape, data) = (self.shape(*input), values.get(*input)?);
-                let mut out = vec![];
-                for (kernel, bias) in weights.chunks(weights.len() / bias.len()).zip(bias) {
-                    let start = vec![*bias; size(&node.shape[1..])];
-                    let taps = kernel.chunks(kernel.len() / shape[0] as usize);
-                    let planes = data.chunks(size(&shape[1..]));
-                    out.extend(taps.zip(planes).fold(start, |mut sums, (taps, plane)| {
-                        slide(&node.shape, shape, window, |at, tap, source| {
-                            sums[at] += taps[tap] * plane[source];
-                        });
-                        sums
-                    }));
-                }
-                Some(out)
+                Some(convolve(node, (shape, data), *window, weights, bias))
             }
             Kind::MaxPool { input, window } => {
-                Some(self.pool(node, values.get(*input)?, *input, window, f32::MIN, f32::max))
+                Some(self.pool(node, values.get(*input)?, *input, *window, f32::MIN, f32::max))
             }
             Kind::AveragePool { input, window } => {
                 let taps = f32::from(u16::from(window.kernel[0]) * u16::from(window.kernel[1]));
-                let sums = self.pool(node, values.get(*input)?, *input, window, 0.0, |a, b| a + b);
+                let sums = self.pool(node, values.get(*input)?, *input, *window, 0.0, |a, b| a + b);
                 Some(sums.into_iter().map(|sum| sum / taps).collect())
             }
             Kind::Add { a, b } => {
@@ -182,7 +170,7 @@ impl Graph {
         node: &Node,
         data: &[f32],
         input: usize,
-        window: &Window,
+        window: Window,
         start: f32,
         join: impl Fn(f32, f32) -> f32,
     ) -> Vec<f32> {
@@ -190,8 +178,8 @@ impl Graph {
         let mut out = vec![];
         for plane in data.chunks(size(&shape[1..])) {
             let mut sums = vec![start; size(&node.shape[1..])];
-            slide(&node.shape, shape, window, |at, _, source| {
-                sums[at] = join(sums[at], plane[source])
+            window.slide(&node.shape, shape, |at, _, source| {
+                sums[at] = join(sums[at], plane[source]);
             });
             out.extend(sums);
         }
@@ -199,20 +187,23 @@ impl Graph {
     }
 }
 
-/// Visits every output position with each tap's source.
-fn slide(to: &[u32], from: &[u32], window: &Window, mut visit: impl FnMut(usize, usize, usize)) {
-    let (&[_, rows, columns], &[_, in_rows, in_columns]) = (to, from) else { return };
-    for y in 0..rows as usize {
-        for i in 0..usize::from(window.kernel[0]) {
-            let Some(row) = window.source(0, y, i, in_rows) else { continue };
-            for x in 0..columns as usize {
-                for j in 0..usize::from(window.kernel[1]) {
-                    if let Some(column) = window.source(1, x, j, in_columns) {
-                        let tap = i * usize::from(window.kernel[1]) + j;
-                        visit(y * columns as usize + x, tap, row * in_columns as usize + column);
-                    }
-                }
-            }
+fn convolve(
+    node: &Node,
+    (shape, data): (&[u32], &[f32]),
+    window: Window,
+    weights: &[f32],
+    bias: &[f32],
+) -> Vec<f32> {
+    let mut out = vec![];
+    for (kernel, bias) in weights.chunks(weights.len() / bias.len()).zip(bias) {
+        let mut sums = vec![*bias; size(&node.shape[1..])];
+        let taps = kernel.chunks(kernel.len() / shape[0] as usize);
+        for (taps, plane) in taps.zip(data.chunks(size(&shape[1..]))) {
+            window.slide(&node.shape, shape, |at, tap, source| {
+                sums[at] += taps[tap] * plane[source];
+            });
         }
+        out.extend(sums);
     }
+    out
 }

@@ -164,13 +164,13 @@ impl<'a> Walk<'a> {
                 let (batch, parts) = cut(rho, to.dimensions());
                 let folded = fold_rows(weights, &eq_table(parts[0]));
                 let data = fold_rows(tensor, &eq_table(batch));
-                let gathered = gather(&window, &data, from.dimensions(), &parts, to.dimensions());
+                let gathered = gather(window, &data, from.dimensions(), &parts, to.dimensions());
                 Product::new(weight, vec![folded, gathered])
             }
             Term::Window { coefficient, window, .. } => {
                 let (batch, parts) = cut(rho, to.dimensions());
                 let ones = [Fr::ONE; 16];
-                let reach = reach_plane(&window, &parts, to, from, [&ones, &ones]);
+                let reach = reach_plane(window, &parts, to, from, [&ones, &ones]);
                 let factors = eq_table(&[batch, parts[0]].concat());
                 let weight = weight * from_i64(i64::from(coefficient));
                 Product::new(weight, vec![reach, fold_rows(tensor, &factors)])
@@ -234,7 +234,7 @@ impl<'a> Walk<'a> {
             let (batch, parts) = cut(rho, to.dimensions());
             let (channel, taps) = cut(&conv.point, &window.kernel.map(u32::from));
             let taps: Vec<Vec<Fr>> = taps.into_iter().map(eq_table).collect();
-            let reach = reach_plane(&window, &parts, to, from, [&taps[0], &taps[1]]);
+            let reach = reach_plane(window, &parts, to, from, [&taps[0], &taps[1]]);
             let prefix = [batch, channel].concat();
             let data = fold_rows(self.tensor(usize::from(input)), &eq_table(&prefix));
             products.push(Product::new(weight, vec![reach, data]));
@@ -252,7 +252,7 @@ impl<'a> Walk<'a> {
 }
 
 /// `Φ` over a padded axis.
-fn reach_axis(window: &Window, axis: usize, out: (&[Fr], u32), size: u32, taps: &[Fr]) -> Vec<Fr> {
+fn reach_axis(window: Window, axis: usize, out: (&[Fr], u32), size: u32, taps: &[Fr]) -> Vec<Fr> {
     let mut reach = vec![Fr::ZERO; 1 << bits(size)];
     for (y, eq) in eq_table(out.0).iter().enumerate().take(out.1 as usize) {
         for (tap, weight) in taps.iter().enumerate().take(usize::from(window.kernel[axis])) {
@@ -266,7 +266,7 @@ fn reach_axis(window: &Window, axis: usize, out: (&[Fr], u32), size: u32, taps: 
 
 /// `Φ(row) Ψ(column)` over an input's padded plane.
 fn reach_plane(
-    window: &Window,
+    window: Window,
     parts: &[&[Fr]],
     to: &Shape,
     from: &Shape,
@@ -281,7 +281,7 @@ fn reach_plane(
 }
 
 /// `G`: what every tap of every channel meets, weighted by the output's position.
-fn gather(window: &Window, data: &[Fr], from: &[u32], parts: &[&[Fr]], to: &[u32]) -> Vec<Fr> {
+fn gather(window: Window, data: &[Fr], from: &[u32], parts: &[&[Fr]], to: &[u32]) -> Vec<Fr> {
     let kernel = window.kernel.map(usize::from);
     let padded = window.kernel.map(|size| 1usize << bits(u32::from(size)));
     let [rows, columns] = [1, 2].map(|axis| 1usize << bits(from[axis]));

@@ -246,7 +246,7 @@ impl Builder<'_> {
                 let out = Value { negative: false, ..out };
                 self.push(node, vec![term], SHIFT, Some(RELU), out)?;
             }
-            Kind::MaxPool { input, window } => return self.maximum(node, *input, window),
+            Kind::MaxPool { input, window } => return self.maximum(node, *input, *window),
         }
         if relu.is_some() {
             // The joined `Relu`'s value; whatever lies between is not read.
@@ -306,7 +306,7 @@ impl Builder<'_> {
     }
 
     /// `max(m, x) = m + relu(x − m)`, one tap after the other.
-    fn maximum(&mut self, node: &Node, input: usize, window: &Window) -> Result<(), QuantiseError> {
+    fn maximum(&mut self, node: &Node, input: usize, window: Window) -> Result<(), QuantiseError> {
         let from = self.value(input);
         if window.pad != [0, 0] && from.negative {
             return Err(QuantiseError::PaddedMaximum(node.name.clone()));
@@ -314,7 +314,7 @@ impl Builder<'_> {
         let tap = |row: u8, column: u8, coefficient: i32| {
             let offset = |axis: usize, tap: u8| window.pad[axis].saturating_sub_unsigned(tap);
             let pad = [offset(0, row), offset(1, column)];
-            let window = Window { kernel: [1, 1], pad, ..*window };
+            let window = Window { kernel: [1, 1], pad, ..window };
             Term::Window { input: from.tensor, coefficient, window }
         };
         let taps =
@@ -338,7 +338,7 @@ impl Builder<'_> {
             match Model::new(self.network.clone(), self.weights.clone()) {
                 Ok(model) => break model,
                 Err(ModelError::Overflow { operation, reach, bound }) => {
-                    self.grow(operation, reach, bound)?
+                    self.grow(operation, reach, bound)?;
                 }
                 Err(error) => return Err(QuantiseError::Model(error)),
             }

@@ -69,7 +69,10 @@ fn model() -> Model {
         let channels =
             if operation.bias.is_some() { operation.shape.dimensions()[0] as usize } else { 0 };
         let multipliers = (0..channels)
-            .map(|c| (1 + (c + seed) as i32 % 7) << (if operation.shift == 16 { 10 } else { 2 }))
+            .map(|c| {
+                (1 + i32::try_from((c + seed) % 7).unwrap())
+                    << (if operation.shift == 16 { 10 } else { 2 })
+            })
             .collect();
         let bias = pattern(channels, seed + 5).into_iter().map(|b| i32::from(b) * 9).collect();
         Weights { terms, multipliers, bias }
@@ -190,7 +193,7 @@ fn forged_multiplicities() {
         for change in [1, -1, i32::MAX] {
             let rejection = case.cheat(|w| {
                 w.values[case.at(column, 7)] =
-                    change.wrapping_add(w.values[case.at(column, 7)]).max(-5)
+                    change.wrapping_add(w.values[case.at(column, 7)]).max(-5);
             });
             assert_eq!(rejection, Rejection::LookupSum);
         }
@@ -473,8 +476,8 @@ fn a_thousand_corrupted_bytes() {
             random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let case = &cases[round % 2];
         let mut proof = case.proof.clone();
-        let at = (random >> 33) as usize % proof.len();
-        let flip = (random >> 24) as u8;
+        let at = usize::try_from(random >> 33).unwrap() % proof.len();
+        let flip = random.to_le_bytes()[3];
         proof[at] ^= if flip == 0 { 1 } else { flip };
         assert!(case.check(&proof).is_err(), "byte {at} xor {flip}");
     }

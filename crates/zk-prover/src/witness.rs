@@ -4,7 +4,7 @@ use probity_zk::{Model, ModelError, Network, model::Trace, plan::Plan};
 
 /// Padded values of a batch.
 #[derive(Debug)]
-pub struct Witness<'a> {
+pub(crate) struct Witness<'a> {
     pub(crate) network: &'a Network,
     pub(crate) plan: &'a Plan,
     /// The committed vector.
@@ -21,7 +21,7 @@ pub struct Witness<'a> {
 
 impl<'a> Witness<'a> {
     /// Runs the model on each input of the batch.
-    pub fn new(model: &'a Model, plan: &'a Plan, input: &[i8]) -> Result<Self, ModelError> {
+    pub(crate) fn new(model: &'a Model, plan: &'a Plan, input: &[i8]) -> Result<Self, ModelError> {
         let network = model.network();
         let size = network.input.len();
         let traces = input.chunks(size).map(|one| model.run(one)).collect::<Result<Vec<_>, _>>()?;
@@ -118,13 +118,11 @@ impl<'a> Witness<'a> {
         }
         for (index, (table, plan_of)) in self.network.tables.iter().zip(&plan.tables).enumerate() {
             let mut counts = vec![0; 1 << table.bits];
-            for (operation, quotients) in self.network.operations.iter().zip(&self.quotients) {
-                if operation.table.map(usize::from) == Some(index) {
-                    for u in quotients {
-                        if let Ok(entry) = usize::try_from(i64::from(*u) - table.min()) {
-                            counts[entry] += 1;
-                        }
-                    }
+            let users = self.network.operations.iter().zip(&self.quotients);
+            let users = users.filter(|(op, _)| op.table.map(usize::from) == Some(index));
+            for u in users.flat_map(|(_, quotients)| quotients) {
+                if let Ok(entry) = usize::try_from(i64::from(*u) - table.min()) {
+                    counts[entry] += 1;
                 }
             }
             self.put(plan_of.multiplicity, &counts);

@@ -161,16 +161,16 @@ fn write_operation(bytes: &mut Vec<u8>, operation: &Operation) {
         match term {
             Term::Scale { coefficient, .. } => bytes.extend(coefficient.to_be_bytes()),
             Term::Dense { kept, .. } => bytes.push(*kept),
-            Term::Conv { window, .. } => write_window(bytes, window),
+            Term::Conv { window, .. } => write_window(bytes, *window),
             Term::Window { coefficient, window, .. } => {
                 bytes.extend(coefficient.to_be_bytes());
-                write_window(bytes, window);
+                write_window(bytes, *window);
             }
         }
     }
 }
 
-fn write_window(bytes: &mut Vec<u8>, window: &Window) {
+fn write_window(bytes: &mut Vec<u8>, window: Window) {
     bytes.extend(window.kernel.iter().chain(&window.stride));
     bytes.extend(window.pad.iter().flat_map(|pad| pad.to_be_bytes()));
 }

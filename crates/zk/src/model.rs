@@ -148,12 +148,12 @@ impl Model {
             let (from, data) = (self.network.tensor(term.input()), tensor(term.input()));
             match term {
                 Term::Scale { coefficient, .. } => {
-                    for (sum, value) in sums.iter_mut().zip(data) {
+                    sums.iter_mut().zip(data).for_each(|(sum, value)| {
                         *sum += i64::from(*coefficient) * value;
-                    }
+                    });
                 }
                 Term::Dense { kept, .. } => {
-                    dense(&mut sums, *kept, from, data, values, &weights.multipliers)
+                    dense(&mut sums, *kept, from, data, values, &weights.multipliers);
                 }
                 Term::Conv { window, .. } => {
                     conv(
@@ -161,7 +161,7 @@ impl Model {
                         &operation.shape,
                         from,
                         data,
-                        (window, values, &weights.multipliers),
+                        (*window, values, &weights.multipliers),
                     );
                 }
                 Term::Window { coefficient, window, .. } => {
@@ -170,7 +170,7 @@ impl Model {
                         &operation.shape,
                         from,
                         data,
-                        (window, i64::from(*coefficient)),
+                        (*window, i64::from(*coefficient)),
                     );
                 }
             }
@@ -237,24 +237,6 @@ fn dense(
     }
 }
 
-/// Visits every output position with the source of each tap.
-fn slide(to: &[u32], from: &[u32], window: &Window, mut visit: impl FnMut(usize, usize, usize)) {
-    let (&[_, rows, columns], &[_, in_rows, in_columns]) = (to, from) else { return };
-    for y in 0..rows as usize {
-        for x in 0..columns as usize {
-            for i in 0..usize::from(window.kernel[0]) {
-                let Some(row) = window.source(0, y, i, in_rows) else { continue };
-                for j in 0..usize::from(window.kernel[1]) {
-                    if let Some(column) = window.source(1, x, j, in_columns) {
-                        let tap = i * usize::from(window.kernel[1]) + j;
-                        visit(y * columns as usize + x, tap, row * in_columns as usize + column);
-                    }
-                }
-            }
-        }
-    }
-}
-
 fn planes(shape: &Shape) -> usize {
     shape.dimensions().iter().skip(1).map(|size| *size as usize).product()
 }
@@ -264,7 +246,7 @@ fn conv(
     to: &Shape,
     from: &Shape,
     data: &[i64],
-    (window, weights, multipliers): (&Window, &[i8], &[i32]),
+    (window, weights, multipliers): (Window, &[i8], &[i32]),
 ) {
     let taps = usize::from(window.kernel[0]) * usize::from(window.kernel[1]);
     let (plane, in_plane) = (planes(to), planes(from));
@@ -272,7 +254,7 @@ fn conv(
     for ((sums, kernel), multiplier) in sums.chunks_mut(plane).zip(kernels).zip(multipliers) {
         let mut plane = vec![0i64; sums.len()];
         for (kernel, data) in kernel.chunks(taps).zip(data.chunks(in_plane)) {
-            slide(to.dimensions(), from.dimensions(), window, |at, tap, source| {
+            window.slide(to.dimensions(), from.dimensions(), |at, tap, source| {
                 plane[at] += i64::from(kernel[tap]) * data[source];
             });
         }
@@ -287,10 +269,10 @@ fn pool(
     to: &Shape,
     from: &Shape,
     data: &[i64],
-    (window, coefficient): (&Window, i64),
+    (window, coefficient): (Window, i64),
 ) {
     for (sums, data) in sums.chunks_mut(planes(to)).zip(data.chunks(planes(from))) {
-        slide(to.dimensions(), from.dimensions(), window, |at, _, source| {
+        window.slide(to.dimensions(), from.dimensions(), |at, _, source| {
             sums[at] += coefficient * data[source];
         });
     }

@@ -119,13 +119,37 @@ pub struct Window {
 
 impl Window {
     /// Where output position `at` meets the input under tap `tap`, if within `size`.
-    pub fn source(&self, axis: usize, at: usize, tap: usize, size: u32) -> Option<usize> {
+    pub fn source(self, axis: usize, at: usize, tap: usize, size: u32) -> Option<usize> {
         let from = (at * usize::from(self.stride[axis]) + tap)
             .checked_add_signed(-isize::from(self.pad[axis]))?;
         (from < size as usize).then_some(from)
     }
 
-    fn is_valid(&self) -> bool {
+    /// Output positions, taps and sources along one axis.
+    fn meetings(self, axis: usize, out: u32, size: u32) -> Vec<[usize; 3]> {
+        let taps = 0..usize::from(self.kernel[axis]);
+        let meet = |at: usize| {
+            let source = move |tap| Some([at, tap, self.source(axis, at, tap, size)?]);
+            taps.clone().filter_map(source)
+        };
+        (0..out as usize).flat_map(meet).collect()
+    }
+
+    /// Visits every position of an output's plane, with each tap and the place in the input's plane
+    /// that it meets, for tensors of `[channels, rows, columns]`.
+    pub fn slide(self, to: &[u32], from: &[u32], mut visit: impl FnMut(usize, usize, usize)) {
+        let (&[_, rows, columns], &[_, in_rows, in_columns]) = (to, from) else { return };
+        let across = self.meetings(1, columns, in_columns);
+        let (width, out, size) =
+            (usize::from(self.kernel[1]), columns as usize, in_columns as usize);
+        for [y, i, row] in self.meetings(0, rows, in_rows) {
+            for [x, j, column] in &across {
+                visit(y * out + x, i * width + j, row * size + column);
+            }
+        }
+    }
+
+    fn is_valid(self) -> bool {
         let sizes = self.kernel.iter().chain(&self.stride);
         sizes.copied().all(|size| (1..=MAX_KERNEL).contains(&size))
     }

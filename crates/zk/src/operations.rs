@@ -90,7 +90,7 @@ pub fn instances(network: &Network) -> Vec<Instance> {
 }
 
 /// `Σ_{y, tap: source within size} eq(out, y) · taps[tap] · eq(at, source)` (reference §5, `Φ`).
-pub fn reach(window: &Window, axis: usize, out: (&[Fr], u32), at: (&[Fr], u32), taps: &[Fr]) -> Fr {
+pub fn reach(window: Window, axis: usize, out: (&[Fr], u32), at: (&[Fr], u32), taps: &[Fr]) -> Fr {
     let (eq_out, eq_at) = (eq_table(out.0), eq_table(at.0));
     let mut sum = Fr::ZERO;
     for (y, eq_y) in eq_out.iter().enumerate().take(out.1 as usize) {
@@ -346,7 +346,7 @@ impl Walk<'_> {
                 let (_, at) = cut(own, from.get(1..).unwrap_or_default());
                 let (batch, parts) = cut(rho, to);
                 let ones = vec![Fr::ONE; usize::from(crate::network::MAX_KERNEL)];
-                let reach = reach_both(&window, &parts, to, &at, from, [&ones, &ones]);
+                let reach = reach_both(window, &parts, to, &at, from, [&ones, &ones]);
                 let channel = parts.first().copied().unwrap_or_default();
                 let point = [batch, channel, own].concat();
                 let value = self.tensor(usize::from(input), &point, values)?;
@@ -406,7 +406,7 @@ impl Walk<'_> {
         let [rows, columns] = [0, 1].map(|axis| taps.get(axis).map_or(&[][..], Vec::as_slice));
         let (_, source) = cut(own, from.get(1..).unwrap_or_default());
         let (batch, parts) = cut(&op.point, to);
-        let reach = reach_both(&window, &parts, to, &source, from, [rows, columns]);
+        let reach = reach_both(window, &parts, to, &source, from, [rows, columns]);
         let point = [batch, channel, own].concat();
         Ok(reach * self.tensor(usize::from(input), &point, values)?)
     }
@@ -414,7 +414,7 @@ impl Walk<'_> {
 
 /// `Φ(row) · Ψ(column)` of a window from an output's to an input's rows and columns.
 fn reach_both(
-    window: &Window,
+    window: Window,
     parts: &[&[Fr]],
     to: &[u32],
     at: &[&[Fr]],

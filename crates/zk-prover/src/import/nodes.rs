@@ -98,7 +98,7 @@ impl Context {
         }
     }
 
-    fn input<'a>(&self, node: &'a NodeProto, place: usize) -> Read<&'a str> {
+    fn input(node: &NodeProto, place: usize) -> Read<&str> {
         match node.input.get(place).filter(|input| !input.is_empty()) {
             Some(input) => Ok(input),
             None => misfit(node, format!("input {place} is missing")),
@@ -106,13 +106,13 @@ impl Context {
     }
 
     fn value(&self, node: &NodeProto, place: usize) -> Read<Value> {
-        let value = self.input(node, place)?;
+        let value = Self::input(node, place)?;
         let unknown = || ImportError::Unknown { node: name(node), value: value.to_owned() };
         self.values.get(value).cloned().ok_or_else(unknown)
     }
 
     fn floats(&self, node: &NodeProto, place: usize) -> Read<(&[usize], &[f32])> {
-        match self.constants.get(self.input(node, place)?) {
+        match self.constants.get(Self::input(node, place)?) {
             Some(Constant::Floats { shape, values }) => Ok((shape, values)),
             _ => unsupported(node, format!("input {place} that is not a constant of floats")),
         }
@@ -125,7 +125,7 @@ impl Context {
         }
     }
 
-    fn output<'a>(&self, node: &'a NodeProto) -> Read<&'a str> {
+    fn output(node: &NodeProto) -> Read<&str> {
         match node.output.as_slice() {
             [output, rest @ ..] if rest.iter().all(String::is_empty) => Ok(output),
             [output, ..] if node.op_type == "Dropout" => Ok(output),
@@ -134,7 +134,7 @@ impl Context {
     }
 
     fn alias(&mut self, node: &NodeProto, value: Value) -> Read<()> {
-        let output = self.output(node)?.to_owned();
+        let output = Self::output(node)?.to_owned();
         self.values.insert(output, value);
         Ok(())
     }
@@ -154,7 +154,7 @@ impl Context {
         let Some(value) = attribute(node, "value").and_then(|attribute| attribute.t.clone()) else {
             return unsupported(node, "a constant without a tensor");
         };
-        self.constants.insert(self.output(node)?.to_owned(), tensor::read(value)?);
+        self.constants.insert(Self::output(node)?.to_owned(), tensor::read(value)?);
         Ok(())
     }
 
@@ -165,7 +165,7 @@ impl Context {
         let shape = match node.op_type.as_str() {
             "Flatten" if integer(node, "axis", 1) == 1 => vec![count],
             "Reshape" => {
-                let Some(Constant::Integers(wanted)) = self.constants.get(self.input(node, 1)?)
+                let Some(Constant::Integers(wanted)) = self.constants.get(Self::input(node, 1)?)
                 else {
                     return unsupported(node, "a shape that is not constant");
                 };
@@ -310,18 +310,11 @@ impl Context {
             [1, 2, 3, 4].map(|place| self.optional(node, place, vec![]));
         let (scale, shift, mean, variance) = (scale?, shift?, mean?, variance?);
         let last = value.index == self.graph.nodes.len();
-        let (weights, bias) =
-            match self.graph.nodes.last_mut().filter(|_| last).map(|node| &mut node.kind) {
-                Some(Kind::Dense { weights, bias, .. } | Kind::Conv { weights, bias, .. }) => {
-                    (weights, bias)
-                }
-                _ => {
-                    return unsupported(
-                        node,
-                        "normalisation of anything but a product or convolution",
-                    );
-                }
-            };
+        let before = self.graph.nodes.last_mut().filter(|_| last).map(|node| &mut node.kind);
+        let Some(Kind::Dense { weights, bias, .. } | Kind::Conv { weights, bias, .. }) = before
+        else {
+            return unsupported(node, "normalisation of anything but a product or convolution");
+        };
         if [&scale, &shift, &mean, &variance].iter().any(|values| values.len() != bias.len()) {
             return misfit(node, "as many parameters as channels are needed");
         }
@@ -331,7 +324,9 @@ impl Context {
             if !factor.is_finite() {
                 return Err(ImportError::NotFinite(name(node)));
             }
-            row.iter_mut().for_each(|weight| *weight *= factor);
+            for weight in row {
+                *weight *= factor;
+            }
             *bias = (*bias - mean[channel]) * factor + shift[channel];
         }
         self.alias(node, value)
@@ -418,7 +413,7 @@ impl Context {
 
 /// A reshape's target without the batch, if it flattens or changes nothing.
 fn resolve(wanted: &[i64], shape: &[u32]) -> Option<Vec<usize>> {
-    let rest = wanted.split_first().filter(|(batch, _)| matches!(batch, 1 | -1 | 0))?.1;
+    let rest = wanted.split_first().filter(|(batch, _)| (-1..=1).contains(*batch))?.1;
     let count = product(shape);
     let same =
         rest.len() == shape.len() && rest.iter().zip(shape).all(|(a, b)| *a == i64::from(*b));

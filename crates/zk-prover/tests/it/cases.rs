@@ -1,7 +1,5 @@
 //! The cases of `vectors/zk/v1`, made from scratch.
 
-use std::fmt::Write as _;
-
 use probity_zk::{
     Model, Network, Operation, Shape, Statement, Table, Term, Window, model::Weights, verify,
 };
@@ -33,10 +31,8 @@ struct Case {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold("0x".to_owned(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    let digits: Vec<String> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("0x{}", digits.concat())
 }
 
 fn file(case: &Case, name: &str) -> String {
@@ -65,7 +61,7 @@ fn pattern(count: usize, seed: usize) -> Vec<i8> {
         .collect()
 }
 
-fn model(network: Network) -> Model {
+fn model(network: &Network) -> Model {
     let weights = network.operations.iter().enumerate().map(|(seed, operation)| {
         let counts = operation.terms.iter().map(|term| {
             let shape = term.weights(&operation.shape, network.tensor(term.input()));
@@ -107,7 +103,7 @@ fn perceptron() -> Vec<Case> {
     let tables = tables()[..1].to_vec();
     let input = Shape::new(&[20]).unwrap();
     let network = Network { row_bits: 10, input, operations, tables };
-    let key = ProvingKey::new(model(network)).unwrap();
+    let key = ProvingKey::new(model(&network)).unwrap();
     let mut cases = good(&key, &[1, 3]);
     cases.extend(bad(&cases[0], &key));
     cases
@@ -134,7 +130,7 @@ fn convolution() -> Vec<Case> {
     ];
     let input = Shape::new(&[2, 5, 7]).unwrap();
     let network = Network { row_bits: 11, input, operations, tables: tables() };
-    let key = ProvingKey::new(model(network)).unwrap();
+    let key = ProvingKey::new(model(&network)).unwrap();
     let mut cases = good(&key, &[1, 2]);
     cases.extend(bad(&cases[1], &key));
     cases
@@ -151,37 +147,30 @@ fn good(key: &ProvingKey, batches: &[usize]) -> Vec<Case> {
 }
 
 /// Names of what was done to a good case, and the doing.
-type Tampering<'a> = (&'a str, Box<dyn Fn(&mut Statement, &mut Vec<u8>)>);
+type Tamper = Box<dyn Fn(&mut Statement, &mut Vec<u8>)>;
+type Tampering<'a> = (&'a str, Tamper);
 
 fn bad(good: &Case, key: &ProvingKey) -> Vec<Case> {
     let rows = probity_zk::plan::Plan::new(key.model().network(), good.statement.batch).unwrap();
     let tree = 5 + 96 * rows.witness.rows(key.model().network().row_bits);
     let length = good.proof.len();
-    let order = {
-        use ff::Field;
-        let mut top = (-probity_zk::field::Fr::ONE).to_bytes_le();
-        top[0] += 1;
-        top
-    };
-    let flip = |at: usize| -> Box<dyn Fn(&mut Statement, &mut Vec<u8>)> {
-        Box::new(move |_, proof: &mut Vec<u8>| proof[at] ^= 1)
-    };
+    let mut order = (-probity_zk::field::Fr::from(1)).to_bytes_be();
+    order[31] += 1;
+    let flip = |at: usize| -> Tamper { Box::new(move |_, proof: &mut Vec<u8>| proof[at] ^= 1) };
     let cases: Vec<Tampering<'_>> = vec![
         ("bad_output", Box::new(|s, _| s.output[0] += 1)),
         ("bad_output_high", Box::new(|s, _| s.output[1] ^= 1 << 62)),
         ("bad_input", Box::new(|s, _| s.input[3] ^= 1)),
         ("bad_context", Box::new(|s, _| s.context[31] ^= 1)),
-        ("bad_missing_output", Box::new(|s, _| drop(s.output.pop()))),
+        ("bad_missing_output", Box::new(|s, _| s.output.truncate(s.output.len() - 1))),
         ("bad_version", flip(2)),
         ("bad_hiding", flip(4)),
-        ("bad_truncated", Box::new(|_, proof| drop(proof.pop()))),
+        ("bad_truncated", Box::new(|_, proof| proof.truncate(proof.len() - 1))),
         ("bad_empty", Box::new(|_, proof| proof.truncate(5))),
         ("bad_longer", Box::new(|_, proof| proof.push(0))),
         (
             "bad_scalar_order",
             Box::new(move |_, proof| {
-                let mut order = order;
-                order.reverse();
                 proof[tree..tree + 32].copy_from_slice(&order);
             }),
         ),

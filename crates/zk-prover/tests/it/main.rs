@@ -1,5 +1,7 @@
 //! Tests of the prover against the verifier.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
 mod cases;
 mod networks;
 mod random;

@@ -10,7 +10,7 @@ fn shape(dimensions: &[u32]) -> Shape {
 }
 
 fn pattern(count: usize, seed: usize) -> Vec<i8> {
-    (0..count).map(|i| (((i * 37 + seed * 11 + i * i) % 23) as i8) - 11).collect()
+    (0..count).map(|i| i8::try_from((i * 37 + seed * 11 + i * i) % 23).unwrap() - 11).collect()
 }
 
 fn mlp() -> Model {

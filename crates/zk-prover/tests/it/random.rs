@@ -116,14 +116,14 @@ impl Builder {
             }
             (Step::Conv { channels, kernel, stride, pad, relu }, [_, rows, columns]) => {
                 let window = Window { kernel: *kernel, stride: *stride, pad: *pad };
-                if let Some([rows, columns]) = size(&window, [*rows, *columns]) {
+                if let Some([rows, columns]) = size(window, [*rows, *columns]) {
                     let terms = vec![Term::Conv { input, window }];
                     self.push(&[*channels, rows, columns], terms, 16, table(*relu), true);
                 }
             }
             (Step::Average { kernel, stride, pad }, [channels, rows, columns]) => {
                 let window = Window { kernel: *kernel, stride: *stride, pad: *pad };
-                if let Some([rows, columns]) = size(&window, [*rows, *columns]) {
+                if let Some([rows, columns]) = size(window, [*rows, *columns]) {
                     let terms = vec![Term::Window { input, coefficient: 77, window }];
                     self.push(&[*channels, rows, columns], terms, 8, Some(0), false);
                 }
@@ -154,7 +154,7 @@ impl Builder {
     }
 }
 
-fn size(window: &Window, from: [u32; 2]) -> Option<[u32; 2]> {
+fn size(window: Window, from: [u32; 2]) -> Option<[u32; 2]> {
     let axis = |i: usize| {
         let room = i64::from(from[i]) + 2 * i64::from(window.pad[i]) - i64::from(window.kernel[i]);
         (room >= 0).then(|| u32::try_from(room / i64::from(window.stride[i])).unwrap() + 1)

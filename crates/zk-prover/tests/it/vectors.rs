@@ -8,16 +8,21 @@ use serde_json::Value;
 use crate::cases;
 
 fn bytes(value: &Value) -> Vec<u8> {
-    let text = value.as_str().unwrap().strip_prefix("0x").unwrap();
-    (0..text.len()).step_by(2).map(|i| u8::from_str_radix(&text[i..i + 2], 16).unwrap()).collect()
+    let digits = value.as_str().unwrap().strip_prefix("0x").unwrap().as_bytes();
+    let (pairs, _) = digits.as_chunks::<2>();
+    let byte = |pair: &[u8; 2]| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
+    pairs.iter().map(byte).collect()
 }
 
 #[test]
 fn committed_vectors_are_current_and_hold() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../vectors/zk/v1/");
     for (name, expected) in cases::files() {
+        if std::env::var_os("PROBITY_WRITE_VECTORS").is_some() {
+            fs::write(format!("{folder}{name}"), &expected).unwrap();
+        }
         let text = fs::read_to_string(format!("{folder}{name}")).unwrap();
-        assert!(text == expected, "{name}: run the example `vectors` on {folder}");
+        assert!(text == expected, "{name}: run this test with PROBITY_WRITE_VECTORS=1");
         let json: Value = serde_json::from_str(&text).unwrap();
         let cases = json["cases"].as_array().unwrap();
         for case in cases.iter().filter(|case| case.get("proof").is_some()) {

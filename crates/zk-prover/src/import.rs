@@ -3,6 +3,8 @@
 mod nodes;
 mod proto;
 mod tensor;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 

@@ -10,6 +10,8 @@ import {Claims, Walk, Walks} from "./Walk.sol";
 /// Opening all claims at once (reference §6).
 library Opening {
     uint256 private constant G1_MSM = 0x0c;
+    uint256 private constant G2_ADD = 0x0d;
+    uint256 private constant G2_MSM = 0x0e;
     uint256 private constant PAIRING = 0x0f;
 
     /// Rows' scalars, filled in once the groups' weights are known.
@@ -182,18 +184,21 @@ library Opening {
         pure
         returns (uint256 product)
     {
-        unchecked {
-            product = 1;
-            for (uint256 i = bits; i > 0; --i) {
-                uint256 c = Fr.load(point, i - 1);
-                uint256 factor = Fr.add(Fr.add(1, P - c), Fr.mul(c, x));
-                product = Fr.mul(product, factor);
-                x = Fr.mul(x, x);
+        assembly ("memory-safe") {
+            let p := P
+            product := 1
+            for { let spot := add(point, shl(5, bits)) } gt(spot, point) {} {
+                spot := sub(spot, 32)
+                let c := mload(spot)
+                // 1 − c + c x
+                let factor := add(mulmod(c, x, p), sub(add(p, 1), c))
+                product := mulmod(product, factor, p)
+                x := mulmod(x, x, p)
             }
         }
     }
 
-    /// `e([h] − [I] − [Q], 1) · e((β + 1/β)[Q], τ) · e(−[Q], τ²) = 1`.
+    /// `e([h] − [I], [1]_2) · e(−[Q], [τ² − (β + 1/β) τ + 1]_2) = 1`. The pairing validates `[Q]`.
     function pairing(Plan memory plan, Rows memory rows, Ends memory ends, uint256 witness)
         private
         view
@@ -206,18 +211,16 @@ library Opening {
             spot = append(spot, plan.keyPoints, rows.key, false);
             spot = append(spot, witness, rows.witness, true);
             spot = single(spot, ends.symmetric, mu);
-            spot = single(spot, ends.quotient, P - 1);
             spot = constants(spot, P - constant_, P - linear);
 
-            uint256 pairs = Fr.alloc(36);
+            uint256 pairs = Fr.alloc(24);
             msm(terms, spot - terms, pairs);
-            single(terms, ends.quotient, Fr.add(ends.beta, ends.inverse));
-            msm(terms, 160, pairs + 384);
-            negative(pairs + 768, ends.quotient);
-            g2(pairs + 128, pairs + 512, pairs + 896);
+            generator(pairs + 128);
+            negative(pairs + 384, ends.quotient);
+            vanishing(pairs + 512, Fr.add(ends.beta, ends.inverse));
             bool holds;
             assembly ("memory-safe") {
-                holds := staticcall(gas(), PAIRING, pairs, 1152, 0, 32)
+                holds := staticcall(gas(), PAIRING, pairs, 768, 0, 32)
                 holds := and(holds, mload(0))
             }
             if (!holds) Messages.reject(Reason.Opening);
@@ -352,29 +355,59 @@ library Opening {
         }
     }
 
-    /// `[1]_2`, `[τ]_2` and `[τ²]_2`.
-    function g2(uint256 one, uint256 tau, uint256 square) private pure {
+    /// `[1]_2`.
+    function generator(uint256 to) private pure {
         assembly ("memory-safe") {
-            mstore(add(one, 0), 0x00000000000000000000000000000000024aa2b2f08f0a91260805272dc51051)
-            mstore(add(one, 32), 0xc6e47ad4fa403b02b4510b647ae3d1770bac0326a805bbefd48056c8c121bdb8)
-            mstore(add(one, 64), 0x0000000000000000000000000000000013e02b6052719f607dacd3a088274f65)
-            mstore(add(one, 96), 0x596bd0d09920b61ab5da61bbdc7f5049334cf11213945d57e5ac7d055d042b7e)
+            mstore(add(to, 0), 0x00000000000000000000000000000000024aa2b2f08f0a91260805272dc51051)
+            mstore(add(to, 32), 0xc6e47ad4fa403b02b4510b647ae3d1770bac0326a805bbefd48056c8c121bdb8)
+            mstore(add(to, 64), 0x0000000000000000000000000000000013e02b6052719f607dacd3a088274f65)
+            mstore(add(to, 96), 0x596bd0d09920b61ab5da61bbdc7f5049334cf11213945d57e5ac7d055d042b7e)
+            mstore(add(to, 128), 0x000000000000000000000000000000000ce5d527727d6e118cc9cdc6da2e351a)
+            mstore(add(to, 160), 0xadfd9baa8cbdd3a76d429a695160d12c923ac9cc3baca289e193548608b82801)
+            mstore(add(to, 192), 0x000000000000000000000000000000000606c4a02ea734cc32acd2b02bc28b99)
+            mstore(add(to, 224), 0xcb3e287e85a763af267492ab572e99ab3f370d275cec1da1aaa9075ff05f79be)
+        }
+    }
+
+    /// `[τ² − sum τ + 1]_2`.
+    function vanishing(uint256 to, uint256 sum) private view {
+        uint256 terms = Fr.alloc(17);
+        bool done;
+        assembly ("memory-safe") {
+            // [τ² + 1]_2, then −sum [τ]_2.
             mstore(
-                add(one, 128),
-                0x000000000000000000000000000000000ce5d527727d6e118cc9cdc6da2e351a
+                add(terms, 0),
+                0x0000000000000000000000000000000003c35632864ad8b7d91c77f8d3d01ee6
             )
             mstore(
-                add(one, 160),
-                0xadfd9baa8cbdd3a76d429a695160d12c923ac9cc3baca289e193548608b82801
+                add(terms, 32),
+                0x1adcb6981fb2312b1b639af2f754c13a2e1795095376e5f745567d55fe201a46
             )
             mstore(
-                add(one, 192),
-                0x000000000000000000000000000000000606c4a02ea734cc32acd2b02bc28b99
+                add(terms, 64),
+                0x0000000000000000000000000000000004b1e0ce19a2adc28fa90b4f5003e5c8
             )
             mstore(
-                add(one, 224),
-                0xcb3e287e85a763af267492ab572e99ab3f370d275cec1da1aaa9075ff05f79be
+                add(terms, 96),
+                0x34e63ca7be23c3c5efdee5d02e0c12f8e91abdbaec779bc562e9f1a290a290c6
             )
+            mstore(
+                add(terms, 128),
+                0x000000000000000000000000000000000ba5d11120f75c0c7a1212df7a299a10
+            )
+            mstore(
+                add(terms, 160),
+                0x07af6d9339d32e1aabd9741b1e74848259557f23388a1a45a7d5abf7522d89cd
+            )
+            mstore(
+                add(terms, 192),
+                0x00000000000000000000000000000000113d21f518350ecba9472d7838025003
+            )
+            mstore(
+                add(terms, 224),
+                0xa6652fda04aa002edeed8a89c2552bb47c9e9da686bae0e0e4a0a321e690a3e3
+            )
+            let tau := add(terms, 256)
             mstore(add(tau, 0), 0x00000000000000000000000000000000185cbfee53492714734429b7b38608e2)
             mstore(add(tau, 32), 0x3926c911cceceac9a36851477ba4c60b087041de621000edc98edada20c1def2)
             mstore(add(tau, 64), 0x0000000000000000000000000000000015bfd7dd8cdeb128843bc287230af389)
@@ -395,38 +428,10 @@ library Opening {
                 add(tau, 224),
                 0xef79de09fc63671fda5ed1ba9bfa07899495346f3d7ac9cd23048ef30d0a154f
             )
-            mstore(
-                add(square, 0),
-                0x0000000000000000000000000000000001fe986d86649d8d45143c08c3209db3
-            )
-            mstore(
-                add(square, 32),
-                0x411802c226e9fe9a55716ac4a0c14f9dcef9e70b2bb309553880dc5025eab3cc
-            )
-            mstore(
-                add(square, 64),
-                0x0000000000000000000000000000000015337ba0ce5d37224290916e268e2060
-            )
-            mstore(
-                add(square, 96),
-                0xe5c14f3f9fc9e1ec3af5a958e7a0303122500ce18f1a4640bf66525bd10e7635
-            )
-            mstore(
-                add(square, 128),
-                0x0000000000000000000000000000000009f0fabb0e24d7eb8461e5b0945f138b
-            )
-            mstore(
-                add(square, 160),
-                0x2f744d73252c32f4dc338992cc8aeeebd13e0d09daed197e157ebcdca2a2467e
-            )
-            mstore(
-                add(square, 192),
-                0x000000000000000000000000000000000de88a31faedc5d91d0c82512132ac3d
-            )
-            mstore(
-                add(square, 224),
-                0x7bb9cc4c3313a4be971189fcfd3221325283831b866a5b8b362dbac3357125fe
-            )
+            mstore(add(tau, 256), sub(P, sum))
+            done := staticcall(gas(), G2_MSM, tau, 288, tau, 256)
+            done := and(staticcall(gas(), G2_ADD, terms, 512, to, 256), done)
         }
+        if (!done) Messages.reject(Reason.Opening);
     }
 }

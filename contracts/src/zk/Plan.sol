@@ -315,10 +315,13 @@ library Plans {
             for (uint256 i = 0; i < sizes.count; ++i) {
                 next[sizes.bits[i]] += 1 << sizes.bits[i];
             }
-            for (uint256 bits = 27; bits > 0; --bits) {
-                uint256 total = next[bits - 1];
-                next[bits - 1] = length;
-                length += total;
+            assembly ("memory-safe") {
+                for { let spot := add(next, 864) } gt(spot, next) {} {
+                    spot := sub(spot, 32)
+                    let total := mload(spot)
+                    mstore(spot, length)
+                    length := add(length, total)
+                }
             }
             placed = new uint256[](sizes.count);
             for (uint256 i = 0; i < sizes.count; ++i) {

@@ -40,7 +40,7 @@ struct Walk {
 /// The operations' equations (reference §5) and the lookups' leaves (reference §4).
 library Walks {
     uint256 internal constant WITNESS = 1 << 255;
-    uint256 private constant MAX_CACHED = 256;
+    uint256 private constant MAX_CACHED = 64;
     uint256 private constant NONE = 255;
 
     function start(Walk memory walk) internal pure {

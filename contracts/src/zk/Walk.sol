@@ -1,0 +1,638 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+pragma solidity 0.8.37;
+
+import {Reason} from "../interfaces/IZk.sol";
+import {Fr, P} from "./Fr.sol";
+import {Messages, Reader} from "./Messages.sol";
+import {Operation, Plan, Plans, Table, Term} from "./Plan.sol";
+
+/// Claims about committed columns. Columns of the witness have bit 255 set.
+struct Claims {
+    uint256 count;
+    uint256[] columns;
+    uint256[] points;
+    uint256[] values;
+}
+
+/// The verifier's state while it walks through the operations.
+struct Walk {
+    Plan plan;
+    Reader reader;
+    Claims claims;
+    /// Where the public values are in the call data.
+    uint256 input;
+    uint256 output;
+    /// The tree's point among the leaves, coordinates put in front included.
+    uint256 z;
+    uint256 zBits;
+    uint256 alpha;
+    uint256 gamma;
+    uint256 numerator;
+    uint256 denominator;
+    /// The next value of the message being read.
+    uint256 next;
+    /// Tables of `eq` by the point they were made of.
+    uint256[] cachedPoints;
+    uint256[] cachedTables;
+    uint256 cached;
+}
+
+/// The operations' equations (reference §5) and the lookups' leaves (reference §4).
+library Walks {
+    uint256 internal constant WITNESS = 1 << 255;
+    uint256 private constant MAX_CACHED = 64;
+    uint256 private constant NONE = 255;
+
+    function start(Walk memory walk) internal pure {
+        unchecked {
+            uint256 most = Plans.mostColumns(walk.plan);
+            walk.claims.columns = new uint256[](most);
+            walk.claims.points = new uint256[](most);
+            walk.claims.values = new uint256[](most);
+            walk.cachedPoints = new uint256[](MAX_CACHED);
+            walk.cachedTables = new uint256[](MAX_CACHED);
+        }
+    }
+
+    /// The last `bits` coordinates of the tree's point.
+    function suffix(Walk memory walk, uint256 bits) private pure returns (uint256) {
+        unchecked {
+            return walk.z + ((walk.zBits - bits) << 5);
+        }
+    }
+
+    function next(Walk memory walk) private pure returns (uint256 value) {
+        unchecked {
+            value = Fr.load(walk.next, 0);
+            walk.next += 32;
+        }
+    }
+
+    function claim(Walk memory walk, uint256 column, uint256 point, uint256 value) private pure {
+        unchecked {
+            Claims memory claims = walk.claims;
+            uint256 index = claims.count++;
+            claims.columns[index] = column;
+            claims.points[index] = point;
+            claims.values[index] = value;
+        }
+    }
+
+    /// `eq(point, ·)`, made once.
+    function table(Walk memory walk, uint256 point, uint256 bits) private pure returns (uint256) {
+        unchecked {
+            uint256 id = point << 8 | bits;
+            uint256 found = 0;
+            uint256 count = walk.cached;
+            uint256[] memory ids = walk.cachedPoints;
+            assembly ("memory-safe") {
+                let id_ := add(ids, 32)
+                for { let end := add(id_, shl(5, count)) } lt(id_, end) { id_ := add(id_, 32) } {
+                    if eq(mload(id_), id) {
+                        found := sub(id_, ids)
+                        break
+                    }
+                }
+            }
+            if (found > 0) return walk.cachedTables[(found >> 5) - 1];
+            uint256 made = Fr.eqTable(point, bits);
+            if (walk.cached < MAX_CACHED) {
+                walk.cachedPoints[walk.cached] = id;
+                walk.cachedTables[walk.cached++] = made;
+            }
+            return made;
+        }
+    }
+
+    /// A tensor's value: evaluated here if public, else sent and claimed.
+    function tensor(Walk memory walk, uint256 index, uint256 point)
+        private
+        pure
+        returns (uint256 value)
+    {
+        unchecked {
+            Plan memory plan = walk.plan;
+            if (index == 0) {
+                return
+                    publicAt(walk, Public({shape: plan.input, data: walk.input, width: 1}), point);
+            }
+            Operation memory op = plan.operations[index - 1];
+            if (op.output == 0) {
+                return publicAt(walk, Public({shape: op.shape, data: walk.output, width: 8}), point);
+            }
+            value = next(walk);
+            claim(walk, plan.witness[op.output - 1] | WITNESS, point, value);
+        }
+    }
+
+    /// Public values in the call data, of `width` bytes each.
+    struct Public {
+        uint256[] shape;
+        uint256 data;
+        uint256 width;
+    }
+
+    /// `Σ eq(point, i) · value_i`.
+    function publicAt(Walk memory walk, Public memory values, uint256 point)
+        private
+        pure
+        returns (uint256 sum)
+    {
+        unchecked {
+            uint256[] memory shape = values.shape;
+            uint256 last = shape[shape.length - 1];
+            uint256 bits = Plans.bitsOf(last);
+            uint256 outer = walk.plan.batchBits + Plans.bitsFrom(shape, 0) - bits;
+            uint256 offset = values.width == 1 ? 128 : 1 << 63;
+            offset = P - Fr.mul(offset, Fr.lessThan(point + (outer << 5), bits, last));
+            uint256 inner = table(walk, point + (outer << 5), bits);
+            outer = table(walk, point, outer);
+            uint256 count = walk.plan.batch;
+            for (uint256 i = 0; i + 1 < shape.length; ++i) {
+                count *= shape[i];
+            }
+            uint256 place = 0;
+            for (; count > 0; --count) {
+                uint256 value = values.width == 1
+                    ? bytesLine(values.data, last, inner)
+                    : wordsLine(values.data, last, inner);
+                value = Fr.mul(Fr.load(outer, place), value + offset);
+                sum = Fr.add(sum, value);
+                values.data += last * values.width;
+                place = following(shape, place);
+            }
+        }
+    }
+
+    /// The padded place of the row after the one at `place`.
+    function following(uint256[] memory shape, uint256 place) private pure returns (uint256) {
+        unchecked {
+            uint256 shift = 0;
+            for (uint256 i = shape.length - 1; i > 0; --i) {
+                uint256 bits = Plans.bitsOf(shape[i - 1]);
+                uint256 digit = (place >> shift) & ((1 << bits) - 1);
+                if (digit + 1 < shape[i - 1]) return place + (1 << shift);
+                place -= digit << shift;
+                shift += bits;
+            }
+            return place + (1 << shift);
+        }
+    }
+
+    /// `Σ inner · (value + 128)` over a row of bytes.
+    function bytesLine(uint256 data, uint256 count, uint256 inner)
+        private
+        pure
+        returns (uint256 sum)
+    {
+        assembly ("memory-safe") {
+            let p := P
+
+            let end := add(data, count)
+            // Eight at a time; flipping a byte's sign bit adds 128.
+            for {} iszero(lt(sub(end, data), 8)) { data := add(data, 8) } {
+                let word := xor(calldataload(data), shl(192, 0x8080808080808080))
+                sum := addmod(sum, mulmod(byte(0, word), mload(inner), p), p)
+                sum := addmod(sum, mulmod(byte(1, word), mload(add(inner, 32)), p), p)
+                sum := addmod(sum, mulmod(byte(2, word), mload(add(inner, 64)), p), p)
+                sum := addmod(sum, mulmod(byte(3, word), mload(add(inner, 96)), p), p)
+                sum := addmod(sum, mulmod(byte(4, word), mload(add(inner, 128)), p), p)
+                sum := addmod(sum, mulmod(byte(5, word), mload(add(inner, 160)), p), p)
+                sum := addmod(sum, mulmod(byte(6, word), mload(add(inner, 192)), p), p)
+                sum := addmod(sum, mulmod(byte(7, word), mload(add(inner, 224)), p), p)
+                inner := add(inner, 256)
+            }
+            for {} lt(data, end) { data := add(data, 1) } {
+                let value := xor(shr(248, calldataload(data)), 0x80)
+                sum := addmod(sum, mulmod(value, mload(inner), p), p)
+                inner := add(inner, 32)
+            }
+        }
+    }
+
+    /// `Σ inner · (value + 2^63)` over a row of 64-bit words.
+    function wordsLine(uint256 data, uint256 count, uint256 inner)
+        private
+        pure
+        returns (uint256 sum)
+    {
+        assembly ("memory-safe") {
+            let p := P
+
+            for { let end := add(data, shl(3, count)) } lt(data, end) { data := add(data, 8) } {
+                let value := xor(shr(192, calldataload(data)), 0x8000000000000000)
+                sum := addmod(sum, mulmod(value, mload(inner), p), p)
+                inner := add(inner, 32)
+            }
+        }
+    }
+
+    /// Reads the values at the point, checks the lookups' leaves; returns the batching challenge.
+    function atPoint(Walk memory walk) internal pure returns (uint256 challenge) {
+        unchecked {
+            Plan memory plan = walk.plan;
+            uint256 count = plan.tables.length + (plan.hasBytes ? 1 : 0);
+            for (uint256 i = 0; i < plan.operations.length; ++i) {
+                Operation memory op = plan.operations[i];
+                count += op.shift / 8 + (op.output > 0 ? 1 : 0) + (op.table > 0 ? 1 : 0);
+                if (op.biasAxis != NONE) ++count;
+                for (uint256 j = 0; j < op.terms.length; ++j) {
+                    if (op.terms[j].kind == 0 && op.terms[j].input > 0) ++count;
+                }
+            }
+            walk.next = Fr.alloc(count);
+            challenge = Messages.scalars(walk.reader, 8, count, walk.next);
+            (uint256 numerator, uint256 denominator) = (walk.numerator, walk.denominator);
+            (walk.numerator, walk.denominator) = (0, 1);
+            for (uint256 i = 0; i < plan.operations.length; ++i) {
+                operation(walk, plan.operations[i], i);
+            }
+            if (plan.hasBytes) multiplicity(walk, plan.byteTable, 0);
+            for (uint256 i = 0; i < plan.tables.length; ++i) {
+                multiplicity(walk, plan.tables[i], i + 1);
+            }
+            if (numerator != walk.numerator || denominator != walk.denominator) {
+                Messages.reject(Reason.LookupLeaves);
+            }
+        }
+    }
+
+    /// Adds a segment to the leaves' extensions.
+    function leaf(Walk memory walk, uint256 index, uint256 numerator, uint256 denominator)
+        private
+        pure
+    {
+        unchecked {
+            uint256 column = walk.plan.leaves[index];
+            uint256 bits = column & 255;
+            uint256 prefix = walk.plan.leafBits - bits;
+            uint256 z = suffix(walk, walk.plan.leafBits);
+            uint256 spot = Fr.eqIndex(z, prefix, column >> (8 + bits));
+            walk.numerator = Fr.add(walk.numerator, Fr.mul(spot, numerator));
+            walk.denominator = Fr.add(walk.denominator, Fr.mul(spot, Fr.add(denominator, P - 1)));
+        }
+    }
+
+    /// Denominator of a tuple; domain 0 are bytes.
+    function fingerprint(Walk memory walk, uint256 domain, uint256 u, uint256 y)
+        private
+        pure
+        returns (uint256 value)
+    {
+        unchecked {
+            value = Fr.mul(walk.gamma, Fr.add(u, Fr.mul(walk.gamma, y)));
+            value = Fr.add(value, Fr.add(walk.alpha, domain + 1));
+        }
+    }
+
+    function operation(Walk memory walk, Operation memory op, uint256 index) private pure {
+        unchecked {
+            op.point = suffix(walk, op.bits);
+            uint256 y = tensor(walk, index + 1, op.point);
+            uint256 u = op.table > 0 ? next(walk) : y;
+            uint256 target = Fr.mul(u, 1 << op.shift);
+            for (uint256 i = 0; i < op.shift / 8; ++i) {
+                uint256 value = next(walk);
+                claim(walk, walk.plan.witness[op.remainder + i] | WITNESS, op.point, value);
+                target = Fr.add(target, Fr.mul(value, 1 << (8 * i)));
+                leaf(walk, op.byteLeaf + i, 1, fingerprint(walk, 0, value, 0));
+            }
+            if (op.table > 0) leaf(walk, op.tableLeaf, 1, fingerprint(walk, op.table, u, y));
+            uint256 mask = lessThan(walk, op, NONE);
+            if (op.shift > 0) {
+                target = Fr.sub(target, Fr.mul(mask, 1 << (op.shift - 1)));
+            }
+            if (op.biasAxis != NONE) {
+                uint256 bits = Plans.bitsOf(op.shape[op.biasAxis]);
+                uint256 after_ = Plans.bitsFrom(op.shape, op.biasAxis + 1);
+                uint256 value = next(walk);
+                claim(walk, walk.plan.key[op.bias], suffix(walk, after_ + bits), value);
+                target = Fr.sub(target, Fr.mul(value, lessThan(walk, op, op.biasAxis)));
+            }
+            for (uint256 i = 0; i < op.terms.length; ++i) {
+                Term memory term = op.terms[i];
+                if (term.kind == 0) {
+                    uint256 value = tensor(walk, term.input, op.point);
+                    target = Fr.sub(target, Fr.mul(value, Fr.fromInt(term.coefficient)));
+                }
+            }
+            op.target = target;
+        }
+    }
+
+    /// The extension of the valid positions, one axis left out.
+    function lessThan(Walk memory walk, Operation memory op, uint256 without)
+        private
+        pure
+        returns (uint256 mask)
+    {
+        unchecked {
+            uint256 point = op.point;
+            mask = Fr.lessThan(point, walk.plan.batchBits, walk.plan.batch);
+            point += walk.plan.batchBits << 5;
+            for (uint256 i = 0; i < op.shape.length; ++i) {
+                uint256 bits = Plans.bitsOf(op.shape[i]);
+                if (i != without) mask = Fr.mul(mask, Fr.lessThan(point, bits, op.shape[i]));
+                point += bits << 5;
+            }
+        }
+    }
+
+    function multiplicity(Walk memory walk, Table memory table_, uint256 domain) private pure {
+        unchecked {
+            uint256 bits = table_.bits;
+            uint256 point = suffix(walk, bits);
+            uint256 count = next(walk);
+            claim(walk, walk.plan.witness[table_.multiplicity] | WITNESS, point, count);
+            uint256 u = Fr.identity(point, bits);
+            uint256 y = 0;
+            if (domain > 0) {
+                u = Fr.sub(u, 1 << (bits - 1));
+                y = clamp(table_, point);
+            }
+            leaf(walk, table_.leaf, P - count, fingerprint(walk, domain, u, y));
+        }
+    }
+
+    /// The extension of a clamp table (reference §4).
+    function clamp(Table memory table_, uint256 point) private pure returns (uint256) {
+        unchecked {
+            uint256 high = table_.bits - 1 - table_.low;
+            uint256 max = (1 << table_.low) - 1;
+            uint256 top = Fr.load(point, 0);
+            uint256 low = Fr.identity(point + ((1 + high) << 5), table_.low);
+            uint256 positive = Fr.add(max, Fr.mul(Fr.zeros(point + 32, high), Fr.sub(low, max)));
+            if (!table_.signed) return Fr.mul(top, positive);
+            uint256 ones = Fr.eqIndex(point + 32, high, (1 << high) - 1);
+            uint256 negative = Fr.sub(Fr.mul(ones, low), max + 1);
+            return Fr.add(negative, Fr.mul(top, Fr.sub(positive, negative)));
+        }
+    }
+
+    /// What convolutions gathered, at their own part of A's point.
+    struct Gathered {
+        uint256 count;
+        uint256[] operations;
+        uint256[] terms;
+        uint256[] points;
+        uint256[] values;
+        uint256 rounds;
+        uint256 sent;
+    }
+
+    /// Verifies that the terms add up to their targets; returns the opening's batching challenge.
+    function terms(Walk memory walk, uint256 batching) internal pure returns (uint256) {
+        unchecked {
+            Plan memory plan = walk.plan;
+            uint256 rounds = 0;
+            uint256 count = 0;
+            uint256 convs = 0;
+            uint256 left = 0;
+            uint256 weight = 1;
+            for (uint256 i = 0; i < plan.operations.length; ++i) {
+                Operation memory op = plan.operations[i];
+                left = Fr.add(left, Fr.mul(weight, op.target));
+                weight = Fr.mul(weight, batching);
+                for (uint256 j = 0; j < op.terms.length; ++j) {
+                    Term memory term = op.terms[j];
+                    if (term.variables > rounds) rounds = term.variables;
+                    if (term.kind == 1 || term.kind == 2) ++count;
+                    if (term.kind == 2) ++convs;
+                    if (term.kind == 2 || (term.kind > 0 && term.input > 0)) ++count;
+                }
+            }
+            uint256 point = Fr.alloc(rounds);
+            left = Messages.rounds(walk.reader, left, rounds, point);
+            walk.next = Fr.alloc(count);
+            uint256 challenge = Messages.scalars(walk.reader, 9, count, walk.next);
+            Gathered memory gathered;
+            gathered.operations = new uint256[](convs);
+            gathered.terms = new uint256[](convs);
+            gathered.points = new uint256[](convs);
+            gathered.values = new uint256[](convs);
+            if (instances(walk, batching, point, rounds, gathered) != left) {
+                Messages.reject(Reason.Operations);
+            }
+            return convolutions(walk, gathered, challenge);
+        }
+    }
+
+    function instances(
+        Walk memory walk,
+        uint256 batching,
+        uint256 point,
+        uint256 rounds,
+        Gathered memory gathered
+    ) private pure returns (uint256 sum) {
+        unchecked {
+            uint256 weight = 1;
+            for (uint256 i = 0; i < walk.plan.operations.length; ++i) {
+                Term[] memory terms_ = walk.plan.operations[i].terms;
+                for (uint256 j = 0; j < terms_.length; ++j) {
+                    if (terms_[j].kind == 0) continue;
+                    uint256 lacking = rounds - terms_[j].variables;
+                    uint256 value = instance(walk, i, j, point + (lacking << 5), gathered);
+                    value = Fr.mul(value, Fr.zeros(point, lacking));
+                    sum = Fr.add(sum, Fr.mul(weight, value));
+                }
+                weight = Fr.mul(weight, batching);
+            }
+        }
+    }
+
+    /// An instance's product at its own part of A's point.
+    function instance(Walk memory walk, uint256 i, uint256 j, uint256 own, Gathered memory gathered)
+        private
+        pure
+        returns (uint256 value)
+    {
+        unchecked {
+            Operation memory op = walk.plan.operations[i];
+            Term memory term = op.terms[j];
+            if (term.kind == 1) return dense(walk, op, term, own);
+            if (term.kind == 3) return window(walk, op, term, own);
+            value = conv(walk, op, term, own);
+            uint256 index = gathered.count++;
+            gathered.operations[index] = i;
+            gathered.terms[index] = j;
+            gathered.points[index] = own;
+            gathered.values[index] = next(walk);
+            value = Fr.mul(value, gathered.values[index]);
+            uint256 bits = Plans.bitsFrom(Plans.tensor(walk.plan, term.input), 1);
+            if (bits > gathered.rounds) gathered.rounds = bits;
+            if (term.input > 0) ++gathered.sent;
+        }
+    }
+
+    function dense(Walk memory walk, Operation memory op, Term memory term, uint256 own)
+        private
+        pure
+        returns (uint256 value)
+    {
+        unchecked {
+            uint256 channel = Plans.bitsOf(op.shape[op.shape.length - 1]);
+            uint256 kept = op.bits - channel;
+            value = next(walk);
+            uint256 spot = Fr.concat(op.point + (kept << 5), channel, own, term.variables);
+            claim(walk, walk.plan.key[term.weights], spot, value);
+            spot = Fr.concat(op.point, kept, own, term.variables);
+            return Fr.mul(value, tensor(walk, term.input, spot));
+        }
+    }
+
+    function conv(Walk memory walk, Operation memory op, Term memory term, uint256 own)
+        private
+        pure
+        returns (uint256 value)
+    {
+        unchecked {
+            value = next(walk);
+            uint256 spot = Fr.concat(
+                op.point + (walk.plan.batchBits << 5),
+                Plans.bitsOf(op.shape[0]),
+                own,
+                term.variables
+            );
+            claim(walk, walk.plan.key[term.weights], spot, value);
+        }
+    }
+
+    function window(Walk memory walk, Operation memory op, Term memory term, uint256 own)
+        private
+        pure
+        returns (uint256 value)
+    {
+        unchecked {
+            uint256 front = walk.plan.batchBits + Plans.bitsOf(op.shape[0]);
+            uint256 spot = Fr.concat(op.point, front, own, term.variables);
+            value = Fr.mul(Fr.fromInt(term.coefficient), tensor(walk, term.input, spot));
+            uint256[] memory from = Plans.tensor(walk.plan, term.input);
+            return Fr.mul(value, reachBoth(walk, op, term, from, own, [uint256(0), 0]));
+        }
+    }
+
+    /// `Φ(row) Ψ(column)`; without tables of the taps' factors, these are 1.
+    function reachBoth(
+        Walk memory walk,
+        Operation memory op,
+        Term memory term,
+        uint256[] memory from,
+        uint256 spot,
+        uint256[2] memory taps
+    ) private pure returns (uint256 product) {
+        unchecked {
+            uint256 out = op.point + ((walk.plan.batchBits + Plans.bitsOf(op.shape[0])) << 5);
+            product = 1;
+            for (uint256 axis = 0; axis < 2; ++axis) {
+                uint256 outBits = Plans.bitsOf(op.shape[axis + 1]);
+                uint256 atBits = Plans.bitsOf(from[axis + 1]);
+                uint256[2] memory tables = [table(walk, out, outBits), table(walk, spot, atBits)];
+                uint256[2] memory sizes = [op.shape[axis + 1], from[axis + 1]];
+                product = Fr.mul(product, reach(term, axis, tables, sizes, taps[axis]));
+                out += outBits << 5;
+                spot += atBits << 5;
+            }
+        }
+    }
+
+    function reach(
+        Term memory term,
+        uint256 axis,
+        uint256[2] memory tables,
+        uint256[2] memory sizes,
+        uint256 taps
+    ) private pure returns (uint256 sum) {
+        unchecked {
+            uint256 kernel = term.kernel[axis];
+            uint256 stride = term.stride[axis];
+            int256 pad = term.pad[axis];
+            assembly ("memory-safe") {
+                let out := mload(tables)
+                let spot := mload(add(tables, 32))
+                let size := mload(add(sizes, 32))
+                let from := sub(0, pad)
+                let end := add(out, shl(5, mload(sizes)))
+                for {} lt(out, end) { out := add(out, 32) } {
+                    let inner := 0
+                    for { let tap := 0 } lt(tap, kernel) { tap := add(tap, 1) } {
+                        // A negative position is a large unsigned one.
+                        let position := add(from, tap)
+                        if lt(position, size) {
+                            let value := mload(add(spot, shl(5, position)))
+                            if taps { value := mulmod(value, mload(add(taps, shl(5, tap))), P) }
+                            inner := addmod(inner, value, P)
+                        }
+                    }
+                    sum := addmod(sum, mulmod(inner, mload(out), P), P)
+                    from := add(from, stride)
+                }
+            }
+        }
+    }
+
+    /// Verifies what the convolutions gathered from their inputs.
+    function convolutions(Walk memory walk, Gathered memory gathered, uint256 batching)
+        private
+        pure
+        returns (uint256 challenge)
+    {
+        unchecked {
+            uint256 left = 0;
+            uint256 weight = 1;
+            for (uint256 i = 0; i < gathered.count; ++i) {
+                left = Fr.add(left, Fr.mul(weight, gathered.values[i]));
+                weight = Fr.mul(weight, batching);
+            }
+            uint256 point = Fr.alloc(gathered.rounds);
+            left = Messages.rounds(walk.reader, left, gathered.rounds, point);
+            walk.next = Fr.alloc(gathered.sent);
+            challenge = Messages.scalars(walk.reader, 10, gathered.sent, walk.next);
+            weight = 1;
+            for (uint256 i = 0; i < gathered.count; ++i) {
+                uint256 value = Fr.mul(weight, gatheredAt(walk, gathered, i, point));
+                left = Fr.sub(left, value);
+                weight = Fr.mul(weight, batching);
+            }
+            if (left != 0) Messages.reject(Reason.Convolutions);
+        }
+    }
+
+    function gatheredAt(Walk memory walk, Gathered memory gathered, uint256 i, uint256 point)
+        private
+        pure
+        returns (uint256 value)
+    {
+        unchecked {
+            Operation memory op = walk.plan.operations[gathered.operations[i]];
+            Term memory term = op.terms[gathered.terms[i]];
+            uint256[] memory from = Plans.tensor(walk.plan, term.input);
+            uint256 lacking = gathered.rounds - Plans.bitsFrom(from, 1);
+            value = source(walk, op, term, from, point + (lacking << 5), gathered.points[i]);
+            value = Fr.mul(value, Fr.zeros(point, lacking));
+        }
+    }
+
+    function source(
+        Walk memory walk,
+        Operation memory op,
+        Term memory term,
+        uint256[] memory from,
+        uint256 own,
+        uint256 a
+    ) private pure returns (uint256 value) {
+        unchecked {
+            uint256 channel = Plans.bitsOf(from[0]);
+            uint256 rows = Plans.bitsOf(term.kernel[0]);
+            uint256 taps = a + (channel << 5);
+            uint256[2] memory tables = [
+                table(walk, taps, rows),
+                table(walk, taps + (rows << 5), Plans.bitsOf(term.kernel[1]))
+            ];
+            value = reachBoth(walk, op, term, from, own, tables);
+            uint256 spot = Fr.concat(op.point, walk.plan.batchBits, a, channel);
+            uint256 front = walk.plan.batchBits + channel;
+            spot = Fr.concat(spot, front, own, Plans.bitsFrom(from, 1));
+            return Fr.mul(value, tensor(walk, term.input, spot));
+        }
+    }
+}

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+pragma solidity 0.8.37;
+
+import {Zk} from "../src/Zk.sol";
+import {IZk, InferenceClaim, Reason} from "../src/interfaces/IZk.sol";
+import {VectorFile} from "./Vectors.t.sol";
+import {vm} from "./Vm.sol";
+
+/// The vectors that drive the Rust verifier too: `vectors/zk/v1`.
+contract ZkTest is VectorFile {
+    Zk private zk;
+
+    function setUp() public override {
+        zk = new Zk();
+    }
+
+    function testCodeFitsTheLimit() public view {
+        vm.assertTrue(address(zk).code.length <= 24_576);
+    }
+
+    function testVectors() public {
+        _load("zk/v1/index.json");
+        uint256 good = 0;
+        uint256 index = 0;
+        for (; _exists(index); ++index) {
+            string memory name = _string(index, ".name");
+            // A call of its own frees its memory.
+            if (this.check(name)) ++good;
+            _load("zk/v1/index.json");
+        }
+        vm.assertEq(good, 4);
+        vm.assertGe(index, good + 40);
+    }
+
+    /// Whether a case is good; fails if the contract does not say of it what Rust says.
+    function check(string calldata name) external returns (bool) {
+        _load(string.concat("zk/v1/", name, ".json"));
+        string memory result = _string(0, ".result");
+        vm.assertEq(keccak256(bytes(_string(0, ".name"))), keccak256(bytes(name)));
+        vm.assertTrue(_isBad(name) != _same(result, "ok"), name);
+        one(0, name, result);
+        return _same(result, "ok");
+    }
+
+    function one(uint256 index, string memory name, string memory result) private view {
+        bytes memory key = _bytes(index, ".key");
+        bytes memory input = _bytes(index, ".input");
+        bytes memory output = _bytes(index, ".output");
+        InferenceClaim memory claim = InferenceClaim({
+            model: keccak256(key),
+            context: _bytes32(index, ".context"),
+            batch: uint32(_uint(index, ".batch")),
+            input: keccak256(input),
+            output: keccak256(output)
+        });
+        try zk.verify(claim, key, input, output, _bytes(index, ".proof")) {
+            vm.assertTrue(_same(result, "ok"), name);
+        } catch (bytes memory error_) {
+            vm.assertFalse(_same(result, "ok"), name);
+            bytes32 expected =
+                keccak256(abi.encodeWithSelector(IZk.ZkRejected.selector, reason(result)));
+            vm.assertEq(keccak256(error_), expected, name);
+        }
+    }
+
+    function _bytes(uint256 index, string memory path) private view returns (bytes memory) {
+        return vm.parseJsonBytes(json, _at(index, path));
+    }
+
+    /// The contract's reason for the Rust verifier's code.
+    function reason(string memory code) private pure returns (Reason) {
+        string[13] memory codes = [
+            "zk.proof.version",
+            "zk.proof.length",
+            "zk.proof.scalar",
+            "zk.proof.point",
+            "zk.statement.values",
+            "zk.lookup.sum",
+            "zk.lookup.denominator",
+            "zk.lookup.layer",
+            "zk.lookup.leaves",
+            "zk.operations",
+            "zk.convolutions",
+            "zk.opening.evaluations",
+            "zk.opening.pairing"
+        ];
+        for (uint256 i = 0; i < codes.length; ++i) {
+            if (_same(codes[i], code)) return Reason(i);
+        }
+        revert(code);
+    }
+}

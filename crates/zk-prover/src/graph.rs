@@ -1,0 +1,209 @@
+//! Float networks: what is imported, calibrated and quantised.
+
+use probity_zk::Window;
+
+/// Computes one value from earlier ones. Value 0 is the input, value `i + 1` node `i`'s.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Node {
+    /// The name in the file, for messages.
+    pub name: String,
+    /// Dimensions of the value, without the batch.
+    pub shape: Vec<u32>,
+    /// What it computes.
+    pub kind: Kind,
+}
+
+/// What a node computes.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Kind {
+    /// A matrix product over all but the first `kept` dimensions.
+    Dense {
+        /// Value read.
+        input: usize,
+        /// Dimensions kept.
+        kept: u8,
+        /// `[outputs, inputs]`, row-major.
+        weights: Vec<f32>,
+        /// One per output.
+        bias: Vec<f32>,
+    },
+    /// A convolution of `[channels, rows, columns]`.
+    Conv {
+        /// Value read.
+        input: usize,
+        /// Kernel, stride, padding.
+        window: Window,
+        /// `[outputs, channels, rows, columns]`, row-major.
+        weights: Vec<f32>,
+        /// One per output channel.
+        bias: Vec<f32>,
+    },
+    /// The largest value under a window.
+    MaxPool {
+        /// Value read.
+        input: usize,
+        /// Kernel, stride, padding.
+        window: Window,
+    },
+    /// The sum under a window divided by the window's size.
+    AveragePool {
+        /// Value read.
+        input: usize,
+        /// Kernel, stride, padding.
+        window: Window,
+    },
+    /// The sum of two values of one shape.
+    Add {
+        /// First value.
+        a: usize,
+        /// Second value.
+        b: usize,
+    },
+    /// `max(0, x)`, at most `limit` if there is one.
+    Relu {
+        /// Value read.
+        input: usize,
+        /// Upper limit.
+        limit: Option<f32>,
+    },
+}
+
+impl Kind {
+    /// Values read.
+    pub fn inputs(&self) -> Vec<usize> {
+        match self {
+            Self::Dense { input, .. }
+            | Self::Conv { input, .. }
+            | Self::MaxPool { input, .. }
+            | Self::AveragePool { input, .. }
+            | Self::Relu { input, .. } => vec![*input],
+            Self::Add { a, b } => vec![*a, *b],
+        }
+    }
+}
+
+/// A float network. The last node's value is the output.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Graph {
+    /// Dimensions of the input, without the batch.
+    pub input: Vec<u32>,
+    /// The nodes, in order of computation.
+    pub nodes: Vec<Node>,
+}
+
+fn size(shape: &[u32]) -> usize {
+    shape.iter().map(|size| *size as usize).product()
+}
+
+impl Graph {
+    /// Dimensions of a value.
+    pub fn shape(&self, value: usize) -> &[u32] {
+        match value.checked_sub(1).and_then(|node| self.nodes.get(node)) {
+            Some(node) => &node.shape,
+            None => &self.input,
+        }
+    }
+
+    /// Weights and biases.
+    pub fn parameters(&self) -> usize {
+        let count = |node: &Node| match &node.kind {
+            Kind::Dense { weights, bias, .. } | Kind::Conv { weights, bias, .. } => {
+                weights.len() + bias.len()
+            }
+            _ => 0,
+        };
+        self.nodes.iter().map(count).sum()
+    }
+
+    /// Every value for an input, the input first; `None` if it has another length.
+    pub fn run(&self, input: &[f32]) -> Option<Vec<Vec<f32>>> {
+        if input.len() != size(&self.input) {
+            return None;
+        }
+        let mut values = vec![input.to_vec()];
+        for node in &self.nodes {
+            let value = self.compute(node, &values)?;
+            values.push(value);
+        }
+        Some(values)
+    }
+
+    fn compute(&self, node: &Node, values: &[Vec<f32>]) -> Option<Vec<f32>> {
+        match &node.kind {
+            Kind::Dense { input, weights, bias, .. } => {
+                let inner = weights.len() / bias.len();
+                let rows = values.get(*input)?.chunks(inner);
+                let unit = |data: &[f32], (row, bias): (&[f32], &f32)| {
+                    row.iter().zip(data).fold(*bias, |sum, (w, x)| sum + w * x)
+                };
+                Some(
+                    rows.flat_map(|data| {
+                        weights.chunks(inner).zip(bias).map(move |u| unit(data, u))
+                    })
+                    .collect(),
+                )
+            }
+            Kind::Conv { input, window, weights, bias } => {
+                let (shape, data) = (self.shape(*input), values.get(*input)?);
+                Some(convolve(node, (shape, data), *window, weights, bias))
+            }
+            Kind::MaxPool { input, window } => {
+                Some(self.pool(node, values.get(*input)?, *input, *window, f32::MIN, f32::max))
+            }
+            Kind::AveragePool { input, window } => {
+                let taps = f32::from(u16::from(window.kernel[0]) * u16::from(window.kernel[1]));
+                let sums = self.pool(node, values.get(*input)?, *input, *window, 0.0, |a, b| a + b);
+                Some(sums.into_iter().map(|sum| sum / taps).collect())
+            }
+            Kind::Add { a, b } => {
+                Some(values.get(*a)?.iter().zip(values.get(*b)?).map(|(a, b)| a + b).collect())
+            }
+            Kind::Relu { input, limit } => {
+                let limit = limit.unwrap_or(f32::MAX);
+                Some(values.get(*input)?.iter().map(|x| x.clamp(0.0, limit)).collect())
+            }
+        }
+    }
+
+    fn pool(
+        &self,
+        node: &Node,
+        data: &[f32],
+        input: usize,
+        window: Window,
+        start: f32,
+        join: impl Fn(f32, f32) -> f32,
+    ) -> Vec<f32> {
+        let shape = self.shape(input);
+        let mut out = vec![];
+        for plane in data.chunks(size(&shape[1..])) {
+            let mut sums = vec![start; size(&node.shape[1..])];
+            window.slide(&node.shape, shape, |at, _, source| {
+                sums[at] = join(sums[at], plane[source]);
+            });
+            out.extend(sums);
+        }
+        out
+    }
+}
+
+fn convolve(
+    node: &Node,
+    (shape, data): (&[u32], &[f32]),
+    window: Window,
+    weights: &[f32],
+    bias: &[f32],
+) -> Vec<f32> {
+    let mut out = vec![];
+    for (kernel, bias) in weights.chunks(weights.len() / bias.len()).zip(bias) {
+        let mut sums = vec![*bias; size(&node.shape[1..])];
+        let taps = kernel.chunks(kernel.len() / shape[0] as usize);
+        for (taps, plane) in taps.zip(data.chunks(size(&shape[1..]))) {
+            window.slide(&node.shape, shape, |at, tap, source| {
+                sums[at] += taps[tap] * plane[source];
+            });
+        }
+        out.extend(sums);
+    }
+    out
+}

@@ -1,0 +1,429 @@
+//! ONNX's nodes, one by one.
+
+use std::collections::HashMap;
+
+use probity_zk::{Shape, Window};
+
+use super::{
+    ImportError,
+    proto::{Attribute, NodeProto},
+    tensor::{self, Constant},
+};
+use crate::graph::{Graph, Kind, Node};
+
+/// What is known while nodes are read.
+pub(super) struct Context {
+    graph: Graph,
+    constants: HashMap<String, Constant>,
+    /// Which value a name stands for, and its shape where a reshape changed it.
+    values: HashMap<String, Value>,
+}
+
+#[derive(Debug, Clone)]
+struct Value {
+    index: usize,
+    shape: Vec<u32>,
+}
+
+type Read<T> = Result<T, ImportError>;
+
+fn name(node: &NodeProto) -> String {
+    let fallback = node.output.first().cloned().unwrap_or_default();
+    if node.name.is_empty() { fallback } else { node.name.clone() }
+}
+
+fn unsupported<T>(node: &NodeProto, what: impl Into<String>) -> Read<T> {
+    Err(ImportError::Unsupported { node: name(node), what: what.into() })
+}
+
+fn misfit<T>(node: &NodeProto, what: impl Into<String>) -> Read<T> {
+    Err(ImportError::Shape { node: name(node), what: what.into() })
+}
+
+fn attribute<'a>(node: &'a NodeProto, name: &str) -> Option<&'a Attribute> {
+    node.attribute.iter().find(|attribute| attribute.name == name)
+}
+
+fn integer(node: &NodeProto, name: &str, default: i64) -> i64 {
+    attribute(node, name).map_or(default, |attribute| attribute.i)
+}
+
+fn float(node: &NodeProto, name: &str, default: f32) -> f32 {
+    attribute(node, name).map_or(default, |attribute| attribute.f)
+}
+
+fn product(shape: &[u32]) -> usize {
+    shape.iter().map(|size| *size as usize).product()
+}
+
+impl Context {
+    pub(super) fn new(graph: Graph, constants: HashMap<String, Constant>, input: &str) -> Self {
+        let value = Value { index: 0, shape: graph.input.clone() };
+        Self { graph, constants, values: HashMap::from([(input.to_owned(), value)]) }
+    }
+
+    pub(super) fn finish(mut self, output: &str) -> Read<Graph> {
+        let value = self.values.get(output).ok_or(ImportError::Graph)?;
+        if value.index == 0 {
+            return Err(ImportError::Graph);
+        }
+        // What comes after the output does not matter.
+        self.graph.nodes.truncate(value.index);
+        Ok(self.graph)
+    }
+
+    pub(super) fn node(&mut self, node: &NodeProto) -> Read<()> {
+        let standard = node.domain.is_empty() || node.domain == "ai.onnx";
+        let operator = if standard { node.op_type.as_str() } else { "" };
+        match operator {
+            "Constant" => self.constant(node),
+            "Identity" | "Dropout" => {
+                let value = self.value(node, 0)?;
+                self.alias(node, value)
+            }
+            "Flatten" | "Reshape" | "Squeeze" | "Unsqueeze" => self.reshape(node),
+            "Gemm" => self.gemm(node),
+            "MatMul" => self.matmul(node),
+            "Add" => self.add(node),
+            "Relu" => {
+                let input = self.value(node, 0)?;
+                let kind = Kind::Relu { input: input.index, limit: None };
+                self.push(node, input.shape, kind)
+            }
+            "Clip" => self.clip(node),
+            "Conv" => self.conv(node),
+            "BatchNormalization" => self.batch_normalization(node),
+            "MaxPool" | "AveragePool" | "GlobalAveragePool" => self.pool(node),
+            _ => Err(ImportError::Operator { node: name(node), operator: node.op_type.clone() }),
+        }
+    }
+
+    fn input(node: &NodeProto, place: usize) -> Read<&str> {
+        match node.input.get(place).filter(|input| !input.is_empty()) {
+            Some(input) => Ok(input),
+            None => misfit(node, format!("input {place} is missing")),
+        }
+    }
+
+    fn value(&self, node: &NodeProto, place: usize) -> Read<Value> {
+        let value = Self::input(node, place)?;
+        let unknown = || ImportError::Unknown { node: name(node), value: value.to_owned() };
+        self.values.get(value).cloned().ok_or_else(unknown)
+    }
+
+    fn floats(&self, node: &NodeProto, place: usize) -> Read<(&[usize], &[f32])> {
+        match self.constants.get(Self::input(node, place)?) {
+            Some(Constant::Floats { shape, values }) => Ok((shape, values)),
+            _ => unsupported(node, format!("input {place} that is not a constant of floats")),
+        }
+    }
+
+    fn optional(&self, node: &NodeProto, place: usize, default: Vec<f32>) -> Read<Vec<f32>> {
+        match node.input.get(place) {
+            Some(input) if !input.is_empty() => Ok(self.floats(node, place)?.1.to_vec()),
+            _ => Ok(default),
+        }
+    }
+
+    fn output(node: &NodeProto) -> Read<&str> {
+        match node.output.as_slice() {
+            [output, rest @ ..] if rest.iter().all(String::is_empty) => Ok(output),
+            [output, ..] if node.op_type == "Dropout" => Ok(output),
+            _ => unsupported(node, "more than one output"),
+        }
+    }
+
+    fn alias(&mut self, node: &NodeProto, value: Value) -> Read<()> {
+        let output = Self::output(node)?.to_owned();
+        self.values.insert(output, value);
+        Ok(())
+    }
+
+    fn push(&mut self, node: &NodeProto, shape: Vec<u32>, kind: Kind) -> Read<()> {
+        // A node reads its inputs in the shape they were computed in; only a matrix product over
+        // all dimensions may read them flattened.
+        if Shape::new(&shape).is_err() {
+            return misfit(node, format!("{shape:?} is too large"));
+        }
+        self.graph.nodes.push(Node { name: name(node), shape: shape.clone(), kind });
+        let index = self.graph.nodes.len();
+        self.alias(node, Value { index, shape })
+    }
+
+    fn constant(&mut self, node: &NodeProto) -> Read<()> {
+        let Some(value) = attribute(node, "value").and_then(|attribute| attribute.t.clone()) else {
+            return unsupported(node, "a constant without a tensor");
+        };
+        self.constants.insert(Self::output(node)?.to_owned(), tensor::read(value)?);
+        Ok(())
+    }
+
+    /// Only flattening, and what leaves the shape but for ones, can be read as another shape.
+    fn reshape(&mut self, node: &NodeProto) -> Read<()> {
+        let value = self.value(node, 0)?;
+        let count = product(&value.shape);
+        let shape = match node.op_type.as_str() {
+            "Flatten" if integer(node, "axis", 1) == 1 => vec![count],
+            "Reshape" => {
+                let Some(Constant::Integers(wanted)) = self.constants.get(Self::input(node, 1)?)
+                else {
+                    return unsupported(node, "a shape that is not constant");
+                };
+                resolve(wanted, &value.shape)
+                    .map_or_else(|| misfit(node, format!("{wanted:?}")), Ok)?
+            }
+            // Values of which at most one dimension is not 1 lie in a line.
+            "Squeeze" | "Unsqueeze"
+                if value.shape.iter().filter(|size| **size > 1).count() <= 1 =>
+            {
+                vec![count]
+            }
+            operator => return unsupported(node, format!("this {operator}")),
+        };
+        let shape: Vec<u32> =
+            shape.into_iter().map(|size| u32::try_from(size).unwrap_or(u32::MAX)).collect();
+        self.alias(node, Value { index: value.index, shape })
+    }
+
+    fn gemm(&mut self, node: &NodeProto) -> Read<()> {
+        let value = self.value(node, 0)?;
+        let (shape, values) = self.floats(node, 1)?;
+        let &[rows, columns] = shape else { return misfit(node, "weights are not a matrix") };
+        if integer(node, "transA", 0) != 0 {
+            return unsupported(node, "transA");
+        }
+        let transposed = integer(node, "transB", 0) != 0;
+        let alpha = float(node, "alpha", 1.0);
+        let weights = if transposed { values.to_vec() } else { transpose(values, rows, columns) };
+        let (outputs, inputs) = if transposed { (rows, columns) } else { (columns, rows) };
+        let beta = float(node, "beta", 1.0);
+        let bias = self.optional(node, 2, vec![0.0; outputs])?;
+        let bias = if bias.len() == 1 { vec![bias[0]; outputs] } else { bias };
+        let weights = weights.into_iter().map(|w| w * alpha).collect();
+        let bias = bias.into_iter().map(|b| b * beta).collect();
+        self.dense(node, &value, 0, (outputs, inputs), weights, bias)
+    }
+
+    fn dense(
+        &mut self,
+        node: &NodeProto,
+        value: &Value,
+        kept: usize,
+        (outputs, inputs): (usize, usize),
+        weights: Vec<f32>,
+        bias: Vec<f32>,
+    ) -> Read<()> {
+        let fits = product(&value.shape[kept..]) == inputs
+            && bias.len() == outputs
+            && outputs > 0
+            && inputs > 0;
+        if !fits || value.shape.len() != kept + 1 {
+            return misfit(node, format!("{:?} times [{outputs}, {inputs}]", value.shape));
+        }
+        if kept > 0 && self.graph.shape(value.index) != value.shape {
+            return unsupported(node, "a product of a reshaped value");
+        }
+        let mut shape = value.shape[..kept].to_vec();
+        shape.push(u32::try_from(outputs).unwrap_or(u32::MAX));
+        let kept = u8::try_from(kept).unwrap_or(u8::MAX);
+        self.push(node, shape, Kind::Dense { input: value.index, kept, weights, bias })
+    }
+
+    fn matmul(&mut self, node: &NodeProto) -> Read<()> {
+        let value = self.value(node, 0)?;
+        let (shape, values) = self.floats(node, 1)?;
+        let &[inputs, outputs] = shape else { return misfit(node, "weights are not a matrix") };
+        let weights = transpose(values, inputs, outputs);
+        let kept = value.shape.len() - 1;
+        self.dense(node, &value, kept, (outputs, inputs), weights, vec![0.0; outputs])
+    }
+
+    fn add(&mut self, node: &NodeProto) -> Read<()> {
+        let constant =
+            |place: usize| node.input.get(place).is_some_and(|i| self.constants.contains_key(i));
+        for (value, bias) in [(0, 1), (1, 0)] {
+            if constant(bias) {
+                let (value, added) =
+                    (self.value(node, value)?, self.floats(node, bias)?.1.to_vec());
+                return self.add_bias(node, value, &added);
+            }
+        }
+        let (a, b) = (self.value(node, 0)?, self.value(node, 1)?);
+        let shapes = [self.graph.shape(a.index), self.graph.shape(b.index)];
+        if a.shape != b.shape || shapes != [a.shape.as_slice(); 2] {
+            return misfit(node, format!("{:?} plus {:?}", a.shape, b.shape));
+        }
+        self.push(node, a.shape, Kind::Add { a: a.index, b: b.index })
+    }
+
+    /// A constant is added to the bias of the product before it.
+    fn add_bias(&mut self, node: &NodeProto, value: Value, added: &[f32]) -> Read<()> {
+        let last = value.index == self.graph.nodes.len();
+        let Some(Node { kind: Kind::Dense { bias, .. }, .. }) =
+            self.graph.nodes.last_mut().filter(|_| last)
+        else {
+            return unsupported(node, "a constant added to anything but a matrix product");
+        };
+        if added.len() != bias.len() {
+            return misfit(node, format!("{} biases for {} outputs", added.len(), bias.len()));
+        }
+        for (bias, added) in bias.iter_mut().zip(added) {
+            *bias += added;
+        }
+        self.alias(node, value)
+    }
+
+    fn clip(&mut self, node: &NodeProto) -> Read<()> {
+        let input = self.value(node, 0)?;
+        let bound = |place| self.optional(node, place, vec![]).map(|v| v.first().copied());
+        match (bound(1)?, bound(2)?) {
+            (Some(low), limit) if low == 0.0 && limit.is_none_or(|limit| limit > 0.0) => {
+                self.push(node, input.shape, Kind::Relu { input: input.index, limit })
+            }
+            bounds => unsupported(node, format!("clipping to {bounds:?}, not from 0")),
+        }
+    }
+
+    fn conv(&mut self, node: &NodeProto) -> Read<()> {
+        let value = self.value(node, 0)?;
+        let (shape, values) = self.floats(node, 1)?;
+        let (&[outputs, channels, rows, columns], weights) = (shape, values.to_vec()) else {
+            return unsupported(node, "a convolution over other than two dimensions");
+        };
+        if integer(node, "group", 1) != 1 {
+            return unsupported(node, "groups");
+        }
+        let (window, shape) = self.window(node, &value, Some([rows, columns]))?;
+        let bias = self.optional(node, 2, vec![0.0; outputs])?;
+        if value.shape[0] as usize != channels || bias.len() != outputs || outputs == 0 {
+            return misfit(node, format!("{channels} channels of weights for {:?}", value.shape));
+        }
+        let shape = [&[u32::try_from(outputs).unwrap_or(u32::MAX)][..], &shape[1..]].concat();
+        self.push(node, shape, Kind::Conv { input: value.index, window, weights, bias })
+    }
+
+    /// Folded into the product or convolution before it.
+    fn batch_normalization(&mut self, node: &NodeProto) -> Read<()> {
+        let value = self.value(node, 0)?;
+        let epsilon = float(node, "epsilon", 1e-5);
+        let [scale, shift, mean, variance] =
+            [1, 2, 3, 4].map(|place| self.optional(node, place, vec![]));
+        let (scale, shift, mean, variance) = (scale?, shift?, mean?, variance?);
+        let last = value.index == self.graph.nodes.len();
+        let before = self.graph.nodes.last_mut().filter(|_| last).map(|node| &mut node.kind);
+        let Some(Kind::Dense { weights, bias, .. } | Kind::Conv { weights, bias, .. }) = before
+        else {
+            return unsupported(node, "normalisation of anything but a product or convolution");
+        };
+        if [&scale, &shift, &mean, &variance].iter().any(|values| values.len() != bias.len()) {
+            return misfit(node, "as many parameters as channels are needed");
+        }
+        let inner = weights.len() / bias.len();
+        for (channel, (bias, row)) in bias.iter_mut().zip(weights.chunks_mut(inner)).enumerate() {
+            let factor = scale[channel] / (variance[channel] + epsilon).sqrt();
+            if !factor.is_finite() {
+                return Err(ImportError::NotFinite(name(node)));
+            }
+            for weight in row {
+                *weight *= factor;
+            }
+            *bias = (*bias - mean[channel]) * factor + shift[channel];
+        }
+        self.alias(node, value)
+    }
+
+    fn pool(&mut self, node: &NodeProto) -> Read<()> {
+        let value = self.value(node, 0)?;
+        let whole = match value.shape.as_slice() {
+            [_, rows, columns] if node.op_type == "GlobalAveragePool" => {
+                Some([*rows as usize, *columns as usize])
+            }
+            _ => None,
+        };
+        let (window, shape) = self.window(node, &value, whole)?;
+        let input = value.index;
+        if node.op_type == "MaxPool" {
+            return self.push(node, shape, Kind::MaxPool { input, window });
+        }
+        if window.pad != [0, 0] && integer(node, "count_include_pad", 0) == 0 {
+            return unsupported(node, "an average that leaves padding out");
+        }
+        self.push(node, shape, Kind::AveragePool { input, window })
+    }
+
+    /// Kernel, stride and padding; and the shape that comes out.
+    fn window(
+        &self,
+        node: &NodeProto,
+        value: &Value,
+        kernel: Option<[usize; 2]>,
+    ) -> Read<(Window, Vec<u32>)> {
+        let &[channels, rows, columns] = value.shape.as_slice() else {
+            return misfit(node, format!("{:?} is not channels, rows, columns", value.shape));
+        };
+        if self.graph.shape(value.index) != value.shape {
+            return unsupported(node, "a window over a reshaped value");
+        }
+        let ints = |name: &str| {
+            attribute(node, name).map_or(&[][..], |attribute| attribute.ints.as_slice())
+        };
+        let plain = |name: &str, allowed: &[i64]| ints(name).iter().all(|v| allowed.contains(v));
+        let auto = attribute(node, "auto_pad")
+            .is_none_or(|a| matches!(a.s.as_slice(), b"" | b"NOTSET" | b"VALID"));
+        if !plain("dilations", &[1]) || integer(node, "ceil_mode", 0) != 0 || !auto {
+            return unsupported(node, "dilations, ceil_mode or auto_pad");
+        }
+        let pair = |values: &[i64], default: i64| match values {
+            [] => Some([default; 2]),
+            [a, b] => Some([*a, *b]),
+            _ => None,
+        };
+        let kernel = kernel.map_or_else(
+            || pair(ints("kernel_shape"), 1),
+            |kernel| Some(kernel.map(|size| i64::try_from(size).unwrap_or(i64::MAX))),
+        );
+        let pads = match ints("pads") {
+            [] => Some([0; 4]),
+            [a, b, c, d] => Some([*a, *b, *c, *d]),
+            _ => None,
+        };
+        let (Some(kernel), Some(stride), Some(pads)) = (kernel, pair(ints("strides"), 1), pads)
+        else {
+            return unsupported(node, "a window of other than two dimensions");
+        };
+        let mut shape = vec![channels];
+        for (axis, size) in [rows, columns].into_iter().enumerate() {
+            let room = i64::from(size) + pads[axis] + pads[axis + 2] - kernel[axis];
+            if room < 0 || stride[axis] < 1 {
+                return misfit(node, format!("a kernel of {kernel:?} over {:?}", value.shape));
+            }
+            shape.push(u32::try_from(room / stride[axis] + 1).unwrap_or(u32::MAX));
+        }
+        let narrow =
+            |values: [i64; 2]| Some([u8::try_from(values[0]).ok()?, u8::try_from(values[1]).ok()?]);
+        let pad = [i8::try_from(pads[0]), i8::try_from(pads[1])];
+        match (narrow(kernel), narrow(stride), pad) {
+            (Some(kernel), Some(stride), [Ok(top), Ok(left)]) => {
+                Ok((Window { kernel, stride, pad: [top, left] }, shape))
+            }
+            _ => unsupported(node, "a window this large"),
+        }
+    }
+}
+
+/// A reshape's target without the batch, if it flattens or changes nothing.
+fn resolve(wanted: &[i64], shape: &[u32]) -> Option<Vec<usize>> {
+    let rest = wanted.split_first().filter(|(batch, _)| (-1..=1).contains(*batch))?.1;
+    let count = product(shape);
+    let same =
+        rest.len() == shape.len() && rest.iter().zip(shape).all(|(a, b)| *a == i64::from(*b));
+    if same {
+        return Some(shape.iter().map(|size| *size as usize).collect());
+    }
+    let flat = matches!(rest, [-1]) || (rest.len() == 1 && usize::try_from(rest[0]) == Ok(count));
+    flat.then(|| vec![count])
+}
+
+fn transpose(values: &[f32], rows: usize, columns: usize) -> Vec<f32> {
+    (0..columns).flat_map(|c| (0..rows).map(move |r| values[r * columns + c])).collect()
+}

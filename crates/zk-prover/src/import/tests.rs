@@ -1,0 +1,195 @@
+//! ONNX files, good and hostile.
+
+use prost::Message;
+
+use super::{
+    ImportError,
+    proto::{
+        Attribute, Dimension, GraphProto, ModelProto, NodeProto, OperatorSetId, TensorProto,
+        TensorShape, TensorType, TypeProto, ValueInfo,
+    },
+};
+use crate::{Graph, QuantiseError, graph::Kind, quantise};
+
+fn tensor(name: &str, dims: &[i64], values: &[f32]) -> TensorProto {
+    let raw_data = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+    let dims = dims.to_vec();
+    TensorProto { name: name.into(), dims, data_type: 1, raw_data, ..TensorProto::default() }
+}
+
+fn node(op_type: &str, input: &[&str], output: &str, attribute: Vec<Attribute>) -> NodeProto {
+    let strings = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
+    NodeProto {
+        input: strings(input),
+        output: strings(&[output]),
+        name: format!("{op_type}/{output}"),
+        op_type: op_type.into(),
+        attribute,
+        ..NodeProto::default()
+    }
+}
+
+fn ints(name: &str, ints: &[i64]) -> Attribute {
+    Attribute { name: name.into(), ints: ints.to_vec(), ..Attribute::default() }
+}
+
+fn int(name: &str, i: i64) -> Attribute {
+    Attribute { name: name.into(), i, ..Attribute::default() }
+}
+
+fn value(name: &str, dims: &[i64]) -> ValueInfo {
+    let dimension = |size: &i64| Dimension { dim_value: *size, ..Dimension::default() };
+    let dim = dims.iter().map(dimension).collect();
+    let tensor_type = Some(TensorType { shape: Some(TensorShape { dim }) });
+    ValueInfo { name: name.into(), r#type: Some(TypeProto { tensor_type }) }
+}
+
+fn ramp(count: usize) -> Vec<f32> {
+    (0..count).map(|i| ((i * 7 % 19) as f32 - 9.0) / 10.0).collect()
+}
+
+/// Convolution, normalisation, `Relu`, both pools, flattening, two products.
+fn model() -> ModelProto {
+    let node = vec![
+        node(
+            "Conv",
+            &["x", "w", "b"],
+            "c",
+            vec![ints("kernel_shape", &[3, 3]), ints("pads", &[1; 4])],
+        ),
+        node("BatchNormalization", &["c", "s", "b", "m", "v"], "n", vec![]),
+        node("Relu", &["n"], "r", vec![]),
+        node("MaxPool", &["r"], "p", vec![ints("kernel_shape", &[2, 2]), ints("strides", &[2, 2])]),
+        node("AveragePool", &["p"], "a", vec![ints("kernel_shape", &[2, 2])]),
+        node("Flatten", &["a"], "f", vec![int("axis", 1)]),
+        node("Gemm", &["f", "g", "h"], "d", vec![int("transB", 1)]),
+        node("Relu", &["d"], "e", vec![]),
+        node("MatMul", &["e", "k"], "l", vec![]),
+        node("Add", &["l", "j"], "y", vec![]),
+    ];
+    let initializer = vec![
+        tensor("w", &[2, 1, 3, 3], &ramp(18)),
+        tensor("b", &[2], &[0.1, -0.2]),
+        tensor("s", &[2], &[1.5, 0.5]),
+        tensor("m", &[2], &[0.0, 0.3]),
+        tensor("v", &[2], &[1.0, 4.0]),
+        tensor("g", &[5, 2], &ramp(10)),
+        tensor("h", &[5], &ramp(5)),
+        tensor("k", &[5, 3], &ramp(15)),
+        tensor("j", &[3], &ramp(3)),
+    ];
+    let (input, output) = (vec![value("x", &[1, 1, 4, 4])], vec![value("y", &[1, 3])]);
+    let opset = OperatorSetId { domain: String::new(), version: 13 };
+    let graph = GraphProto { node, initializer, input, output };
+    ModelProto { graph: Some(graph), opset_import: vec![opset] }
+}
+
+fn changed(change: impl FnOnce(&mut GraphProto)) -> ImportError {
+    let mut model = model();
+    change(model.graph.as_mut().unwrap());
+    Graph::from_onnx(&model.encode_to_vec()).unwrap_err()
+}
+
+#[test]
+fn a_network_computes_what_its_operators_say() {
+    let graph = Graph::from_onnx(&model().encode_to_vec()).unwrap();
+    assert_eq!(graph.input, [1, 4, 4]);
+    assert_eq!(graph.shape(graph.nodes.len()), [3]);
+    let input = ramp(16);
+    let values = graph.run(&input).unwrap();
+    // The convolution's first channel at row 1, column 1, by hand, with the folded normalisation.
+    let weights = ramp(18);
+    let taps = (0..9).map(|i| weights[i] * input[i / 3 * 4 + i % 3]);
+    let expected = (taps.sum::<f32>() + 0.1) / (1.0f32 + 1e-5).sqrt() * 1.5 + 0.1;
+    assert!((values[1][5] - expected).abs() < 1e-5);
+    assert!(matches!(graph.nodes[5].kind, Kind::Relu { .. }));
+    assert_eq!(values.last().unwrap().len(), 3);
+
+    let calibration: Vec<Vec<f32>> = (0..8).map(|i| ramp(16 + i)[i..].to_vec()).collect();
+    let quantised = quantise(&graph, &calibration).unwrap();
+    let trace = quantised.model.run(&quantised.encode(&input)).unwrap();
+    let output = quantised.decode(trace.outputs.last().unwrap());
+    for (integer, float) in output.iter().zip(values.last().unwrap()) {
+        assert!((integer - f64::from(*float)).abs() < 0.05, "{integer} for {float}");
+    }
+}
+
+#[test]
+fn what_is_not_supported_is_named() {
+    let error = changed(|g| g.node[2].op_type = "Elu".into());
+    assert!(
+        matches!(&error, ImportError::Operator { node, operator } if node == "Relu/r" && operator == "Elu")
+    );
+    assert!(error.to_string().contains("supported are Add"));
+    let error = changed(|g| g.node[2].domain = "custom".into());
+    assert!(matches!(error, ImportError::Operator { .. }));
+    let error = changed(|g| g.node[0].attribute.push(int("group", 2)));
+    assert!(matches!(error, ImportError::Unsupported { .. }));
+    let error = changed(|g| g.node[3].attribute.push(int("ceil_mode", 1)));
+    assert!(matches!(error, ImportError::Unsupported { .. }));
+    let error = changed(|g| g.node[8].input[0] = "later".into());
+    assert!(matches!(error, ImportError::Unknown { value, .. } if value == "later"));
+}
+
+#[test]
+fn hostile_tensors_are_refused() {
+    let error = changed(|g| g.initializer[0].data_location = 1);
+    assert!(matches!(error, ImportError::External(name) if name == "w"));
+    for value in [f32::NAN, f32::INFINITY] {
+        let error = changed(|g| g.initializer[5] = tensor("g", &[5, 2], &[value; 10]));
+        assert!(matches!(error, ImportError::NotFinite(name) if name == "g"));
+    }
+    let error = changed(|g| g.initializer[0].dims = vec![2, 1, 3, 4]);
+    assert!(matches!(error, ImportError::Tensor(_)));
+    let error = changed(|g| g.initializer[0].dims = vec![-2, 1, 3, 3]);
+    assert!(matches!(error, ImportError::Tensor(_)));
+    let error = changed(|g| g.initializer[0].dims = vec![i64::MAX, 4, 4]);
+    assert!(matches!(error, ImportError::Tensor(_)));
+    let error = changed(|g| g.initializer[0] = tensor("w", &[0, 1, 3, 3], &[]));
+    assert!(matches!(error, ImportError::Shape { .. }));
+    let error = changed(|g| g.initializer[5] = tensor("g", &[2, 5], &ramp(10)));
+    assert!(matches!(error, ImportError::Shape { .. }));
+    for dims in
+        [&[1, 1, 0, 4][..], &[1, 1, -1, 4], &[1, 1, 1 << 40, 4], &[1, 1, 1 << 16, 1 << 16], &[1]]
+    {
+        let error = changed(|g| g.input[0] = value("x", dims));
+        assert!(matches!(error, ImportError::Dynamic(name) if name == "x"));
+    }
+    let mut old = model();
+    old.opset_import[0].version = 9;
+    assert!(matches!(Graph::from_onnx(&old.encode_to_vec()), Err(ImportError::Opset(9))));
+    assert!(matches!(Graph::from_onnx(&[]), Err(ImportError::Graph)));
+}
+
+#[test]
+fn damaged_files_never_panic() {
+    let bytes = model().encode_to_vec();
+    for length in 0..bytes.len() {
+        let _: Result<Graph, ImportError> = Graph::from_onnx(&bytes[..length]);
+    }
+    let mut random = 7u64;
+    for _ in 0..3000 {
+        random =
+            random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let mut damaged = bytes.clone();
+        let at = usize::try_from(random >> 40).unwrap() % damaged.len();
+        damaged[at] ^= random.to_le_bytes()[4] | 1;
+        if let Ok(graph) = Graph::from_onnx(&damaged) {
+            let count = graph.input.iter().product::<u32>() as usize;
+            let _: Result<_, QuantiseError> = quantise(&graph, &[ramp(count.min(1 << 16))]);
+        }
+    }
+}
+
+#[test]
+fn calibration_is_checked() {
+    let graph = Graph::from_onnx(&model().encode_to_vec()).unwrap();
+    assert_eq!(quantise(&graph, &[]), Err(QuantiseError::Calibration { expected: 16 }));
+    assert_eq!(
+        quantise(&graph, &[vec![0.0; 15]]),
+        Err(QuantiseError::Calibration { expected: 16 })
+    );
+    let error = quantise(&graph, &[vec![f32::MAX; 16]]);
+    assert!(matches!(error, Err(QuantiseError::NotFinite(_))), "{error:?}");
+    assert!(quantise(&graph, &[vec![0.0; 16]]).is_ok());
+}

@@ -1,0 +1,236 @@
+//! The model key: a network and the commitments of its weights, as bytes (reference §2).
+
+use alloy_primitives::keccak256;
+
+use crate::{
+    curve::{self, CEREMONY, G1Affine, POINT_BYTES},
+    network::{MAX_DIMENSIONS, Network, NetworkError, Operation, Shape, Term, Window},
+    plan::{BatchError, Plan},
+    table::Table,
+};
+
+/// First bytes of a key.
+pub const KEY_MAGIC: &[u8; 4] = b"PZK1";
+/// The only kind of proof there is: succinct and sound, hiding nothing.
+pub const NOT_HIDING: u8 = 0;
+const NO_BIAS: u8 = 255;
+
+/// Why bytes are not a model key.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum KeyError {
+    /// Too short, too long, or of another kind.
+    #[error("malformed key: expected {0}")]
+    Malformed(&'static str),
+    /// Made with another ceremony.
+    #[error("the key was made with another ceremony")]
+    Ceremony,
+    /// A network that is refused.
+    #[error(transparent)]
+    Network(#[from] NetworkError),
+    /// A network that is too large.
+    #[error(transparent)]
+    Size(#[from] BatchError),
+    /// A point that is not canonical, not on the curve or not in the subgroup.
+    #[error("a commitment is not a point of the group")]
+    Point,
+    /// Commitments missing or too many.
+    #[error("expected `{expected}` commitments, got `{got}`")]
+    Rows {
+        /// What the weights need.
+        expected: usize,
+        /// What there is.
+        got: usize,
+    },
+}
+
+/// What a verifier knows of a model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModelKey {
+    network: Network,
+    rows: Vec<G1Affine>,
+    digest: [u8; 32],
+}
+
+impl ModelKey {
+    /// A key from a network and the commitments of its weights' rows.
+    pub fn new(network: Network, rows: Vec<G1Affine>) -> Result<Self, KeyError> {
+        network.check()?;
+        let expected = Plan::new(&network, 1)?.key.rows(network.row_bits);
+        if rows.len() != expected {
+            return Err(KeyError::Rows { expected, got: rows.len() });
+        }
+        let mut key = Self { network, rows, digest: [0; 32] };
+        key.digest = keccak256(key.encode()).0;
+        Ok(key)
+    }
+
+    /// The network.
+    pub fn network(&self) -> &Network {
+        &self.network
+    }
+
+    /// Commitments of the weights' rows.
+    pub fn rows(&self) -> &[G1Affine] {
+        &self.rows
+    }
+
+    /// Keccak-256 of the bytes: what a registry stores.
+    pub fn digest(&self) -> &[u8; 32] {
+        &self.digest
+    }
+
+    /// The key's bytes.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut bytes = KEY_MAGIC.to_vec();
+        bytes.extend([NOT_HIDING, self.network.row_bits]);
+        bytes.extend(CEREMONY);
+        write_shape(&mut bytes, &self.network.input);
+        bytes.extend(count(self.network.operations.len()).to_be_bytes());
+        for operation in &self.network.operations {
+            write_operation(&mut bytes, operation);
+        }
+        bytes.push(byte(self.network.tables.len()));
+        for table in &self.network.tables {
+            bytes.extend([0, table.bits, table.low, u8::from(table.signed)]);
+        }
+        bytes.extend(u32::try_from(self.rows.len()).unwrap_or(u32::MAX).to_be_bytes());
+        for row in &self.rows {
+            bytes.extend(curve::encode_point(row));
+        }
+        bytes
+    }
+
+    /// Reads a key. Every key has one encoding.
+    pub fn decode(bytes: &[u8]) -> Result<Self, KeyError> {
+        let mut reader = Reader(bytes);
+        if reader.array::<4>()? != *KEY_MAGIC || reader.byte()? != NOT_HIDING {
+            return Err(KeyError::Malformed("a key of version 1 that hides nothing"));
+        }
+        let row_bits = reader.byte()?;
+        if reader.array::<32>()? != CEREMONY {
+            return Err(KeyError::Ceremony);
+        }
+        let input = reader.shape()?;
+        let operations = usize::from(u16::from_be_bytes(reader.array()?));
+        let operations = (0..operations).map(|_| reader.operation()).collect::<Result<_, _>>()?;
+        let tables = reader.byte()?;
+        let tables = (0..tables).map(|_| reader.table()).collect::<Result<_, _>>()?;
+        let network = Network { row_bits, input, operations, tables };
+        network.check()?;
+        let expected = Plan::new(&network, 1)?.key.rows(row_bits);
+        let got = u32::from_be_bytes(reader.array()?) as usize;
+        if got != expected {
+            return Err(KeyError::Rows { expected, got });
+        }
+        if reader.0.len() != expected * POINT_BYTES {
+            return Err(KeyError::Malformed("nothing but its commitments at the end"));
+        }
+        let rows = curve::decode_points(reader.0).ok_or(KeyError::Point)?;
+        Ok(Self { network, rows, digest: keccak256(bytes).0 })
+    }
+}
+
+// INVARIANT: `Network::check` bounds what the encoding counts in one or two bytes.
+fn byte(value: usize) -> u8 {
+    u8::try_from(value).unwrap_or(u8::MAX)
+}
+
+fn count(value: usize) -> u16 {
+    u16::try_from(value).unwrap_or(u16::MAX)
+}
+
+fn write_shape(bytes: &mut Vec<u8>, shape: &Shape) {
+    bytes.push(byte(shape.dimensions().len()));
+    bytes.extend(shape.dimensions().iter().flat_map(|size| size.to_be_bytes()));
+}
+
+fn write_operation(bytes: &mut Vec<u8>, operation: &Operation) {
+    write_shape(bytes, &operation.shape);
+    let table = operation.table.map_or(0, |table| table.saturating_add(1));
+    bytes.extend([operation.shift, table, operation.bias.unwrap_or(NO_BIAS)]);
+    bytes.push(byte(operation.terms.len()));
+    for term in &operation.terms {
+        let (kind, input) = match term {
+            Term::Scale { input, .. } => (0, input),
+            Term::Dense { input, .. } => (1, input),
+            Term::Conv { input, .. } => (2, input),
+            Term::Window { input, .. } => (3, input),
+        };
+        bytes.push(kind);
+        bytes.extend(input.to_be_bytes());
+        match term {
+            Term::Scale { coefficient, .. } => bytes.extend(coefficient.to_be_bytes()),
+            Term::Dense { kept, .. } => bytes.push(*kept),
+            Term::Conv { window, .. } => write_window(bytes, *window),
+            Term::Window { coefficient, window, .. } => {
+                bytes.extend(coefficient.to_be_bytes());
+                write_window(bytes, *window);
+            }
+        }
+    }
+}
+
+fn write_window(bytes: &mut Vec<u8>, window: Window) {
+    bytes.extend(window.kernel.iter().chain(&window.stride));
+    bytes.extend(window.pad.iter().flat_map(|pad| pad.to_be_bytes()));
+}
+
+struct Reader<'a>(&'a [u8]);
+
+impl Reader<'_> {
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], KeyError> {
+        let (head, rest) = self.0.split_first_chunk().ok_or(KeyError::Malformed("more bytes"))?;
+        self.0 = rest;
+        Ok(*head)
+    }
+
+    fn byte(&mut self) -> Result<u8, KeyError> {
+        self.array::<1>().map(|[byte]| byte)
+    }
+
+    fn shape(&mut self) -> Result<Shape, KeyError> {
+        let count = usize::from(self.byte()?);
+        if count > MAX_DIMENSIONS {
+            return Err(NetworkError::Shape.into());
+        }
+        let sizes = (0..count).map(|_| self.array().map(u32::from_be_bytes));
+        Ok(Shape::new(&sizes.collect::<Result<Vec<_>, _>>()?)?)
+    }
+
+    fn operation(&mut self) -> Result<Operation, KeyError> {
+        let shape = self.shape()?;
+        let [shift, table, bias, terms] = self.array()?;
+        let terms = (0..terms).map(|_| self.term()).collect::<Result<_, _>>()?;
+        let bias = (bias != NO_BIAS).then_some(bias);
+        Ok(Operation { shape, terms, bias, shift, table: table.checked_sub(1) })
+    }
+
+    fn term(&mut self) -> Result<Term, KeyError> {
+        let kind = self.byte()?;
+        let input = u16::from_be_bytes(self.array()?);
+        match kind {
+            0 => Ok(Term::Scale { input, coefficient: i32::from_be_bytes(self.array()?) }),
+            1 => Ok(Term::Dense { input, kept: self.byte()? }),
+            2 => Ok(Term::Conv { input, window: self.window()? }),
+            3 => Ok(Term::Window {
+                input,
+                coefficient: i32::from_be_bytes(self.array()?),
+                window: self.window()?,
+            }),
+            _ => Err(KeyError::Malformed("a known term")),
+        }
+    }
+
+    fn window(&mut self) -> Result<Window, KeyError> {
+        let (kernel, stride) = (self.array()?, self.array()?);
+        let pad = self.array::<2>()?.map(|pad| i8::from_be_bytes([pad]));
+        Ok(Window { kernel, stride, pad })
+    }
+
+    fn table(&mut self) -> Result<Table, KeyError> {
+        match self.array()? {
+            [0, bits, low, signed @ (0 | 1)] => Ok(Table { bits, low, signed: signed == 1 }),
+            _ => Err(KeyError::Malformed("a known table")),
+        }
+    }
+}

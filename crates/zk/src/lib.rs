@@ -1,0 +1,38 @@
+//! Proofs of inference: the integer networks they speak about, the proof's format and transcript,
+//! and the verifier. Pure, total and panic-free on any bytes.
+//!
+//! The protocol is `docs/reference/zk-protocol.md`; sections are numbered as there.
+//!
+//! | Module | Subject |
+//! |---|---|
+//! | [`network`], [`table`] | shapes, operations, lookup tables (§1) |
+//! | [`model`] | weights, and the interpreter that defines what a network computes (§1) |
+//! | [`key`], [`plan`] | the model key and the places of columns (§2) |
+//! | [`transcript`], [`statement`] | Fiat–Shamir with Keccak-256 (§3) |
+//! | [`lookup`], [`operations`], [`opening`] | the proof's three parts (§4 to §6) |
+//! | [`field`], [`curve`], [`sumcheck`] | what they are made of |
+
+mod bounds;
+pub mod curve;
+pub mod field;
+pub mod key;
+pub mod lookup;
+pub mod model;
+pub mod network;
+pub mod opening;
+pub mod operations;
+pub mod plan;
+mod rejection;
+pub mod statement;
+pub mod sumcheck;
+pub mod table;
+pub mod transcript;
+mod verify;
+
+pub use key::{KeyError, ModelKey};
+pub use model::{Model, ModelError};
+pub use network::{Network, NetworkError, Operation, Shape, Term, Window};
+pub use rejection::Rejection;
+pub use statement::Statement;
+pub use table::Table;
+pub use verify::{PROOF_HEADER, verify};

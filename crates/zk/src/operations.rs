@@ -1,0 +1,439 @@
+//! The operations' equations: evaluations, batched sumchecks, claims (reference §5).
+
+use ff::Field;
+
+use crate::{
+    Rejection, Statement,
+    field::{Fr, eq_table, from_i64, less_than, powers},
+    network::{Network, Term, Window, bits, bits_of},
+    opening::{Claim, Vector},
+    plan::{Column, Plan},
+    sumcheck::{self, suffix},
+    transcript::{Messages, Tag},
+};
+
+/// An operation's values at its point.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OperationValues {
+    /// The point: batch, then each dimension.
+    pub point: Vec<Fr>,
+    /// The output.
+    pub output: Fr,
+    /// Before the table; the output if there is none.
+    pub quotient: Fr,
+    /// The remainder's bytes.
+    pub remainder: Vec<Fr>,
+    /// The bias.
+    pub bias: Fr,
+    /// Sum of the scales.
+    pub scales: Fr,
+}
+
+/// All values at the point.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AtPoint {
+    /// Per operation.
+    pub operations: Vec<OperationValues>,
+    /// Multiplicities of the bytes.
+    pub bytes: Option<Fr>,
+    /// Multiplicities of each table.
+    pub tables: Vec<Fr>,
+}
+
+/// A term that needs a sumcheck.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Instance {
+    /// Which operation.
+    pub operation: usize,
+    /// Which of its terms.
+    pub term: usize,
+    /// Variables summed over.
+    pub variables: usize,
+}
+
+/// The last `count` coordinates.
+pub fn last(point: &[Fr], count: u32) -> &[Fr] {
+    point.split_at(point.len().saturating_sub(count as usize)).1
+}
+
+/// Cuts a tensor's point into batch and dimensions.
+pub fn cut<'a>(mut point: &'a [Fr], dimensions: &[u32]) -> (&'a [Fr], Vec<&'a [Fr]>) {
+    let mut parts = vec![];
+    for size in dimensions.iter().rev() {
+        let (rest, part) = point.split_at(point.len().saturating_sub(bits(*size) as usize));
+        parts.push(part);
+        point = rest;
+    }
+    parts.reverse();
+    (point, parts)
+}
+
+/// The terms that need a sumcheck, in order.
+pub fn instances(network: &Network) -> Vec<Instance> {
+    let mut instances = vec![];
+    for (operation, op) in network.operations.iter().enumerate() {
+        for (term, kind) in op.terms.iter().enumerate() {
+            let from = network.tensor(kind.input()).dimensions();
+            let summed = match kind {
+                Term::Scale { .. } => continue,
+                Term::Dense { kept, .. } => from.get(usize::from(*kept)..).map_or(0, bits_of),
+                Term::Conv { window, .. } => {
+                    from.first().map_or(0, |size| bits(*size))
+                        + bits_of(&window.kernel.map(u32::from))
+                }
+                Term::Window { .. } => from.get(1..).map_or(0, bits_of),
+            };
+            instances.push(Instance { operation, term, variables: summed as usize });
+        }
+    }
+    instances
+}
+
+/// `Σ_{y, tap: source within size} eq(out, y) · taps[tap] · eq(at, source)` (reference §5, `Φ`).
+pub fn reach(window: Window, axis: usize, out: (&[Fr], u32), at: (&[Fr], u32), taps: &[Fr]) -> Fr {
+    let (eq_out, eq_at) = (eq_table(out.0), eq_table(at.0));
+    let mut sum = Fr::ZERO;
+    for (y, eq_y) in eq_out.iter().enumerate().take(out.1 as usize) {
+        let hits = taps.iter().enumerate().take(usize::from(window.kernel[axis]));
+        let inner: Fr = hits
+            .filter_map(|(tap, weight)| {
+                Some(eq_at.get(window.source(axis, y, tap, at.1)?)? * weight)
+            })
+            .sum();
+        sum += eq_y * inner;
+    }
+    sum
+}
+
+/// The verifier's walk through the operations.
+pub(crate) struct Walk<'a> {
+    pub(crate) network: &'a Network,
+    pub(crate) plan: &'a Plan,
+    pub(crate) statement: &'a Statement,
+    pub(crate) claims: Vec<Claim>,
+}
+
+/// Values of a message, handed out in order.
+struct Values(std::vec::IntoIter<Fr>);
+
+impl Values {
+    fn next(&mut self) -> Result<Fr, Rejection> {
+        self.0.next().ok_or(Rejection::ProofLength)
+    }
+}
+
+impl Walk<'_> {
+    fn claim(&mut self, vector: Vector, column: Column, point: &[Fr], value: Fr) -> Fr {
+        self.claims.push(Claim { vector, column, point: point.to_vec(), value });
+        value
+    }
+
+    fn witness(&mut self, column: usize, point: &[Fr], value: Fr) -> Fr {
+        self.claim(Vector::Witness, self.plan.witness.get(column), point, value)
+    }
+
+    fn key(&mut self, column: usize, point: &[Fr], value: Fr) -> Fr {
+        self.claim(Vector::Key, self.plan.key.get(column), point, value)
+    }
+
+    /// A tensor's value: evaluated here if public, else sent and claimed.
+    fn tensor(
+        &mut self,
+        tensor: usize,
+        point: &[Fr],
+        values: &mut Values,
+    ) -> Result<Fr, Rejection> {
+        let output = tensor
+            .checked_sub(1)
+            .and_then(|operation| self.plan.operations.get(operation))
+            .and_then(|plan| plan.output);
+        match output {
+            Some(column) => values.next().map(|value| self.witness(column, point, value)),
+            None if tensor == 0 => Ok(self.statement.input_at(self.network, point)),
+            None => Ok(self.statement.output_at(self.network, point)),
+        }
+    }
+
+    /// Reads the values at `point`; returns them and the batching challenge.
+    pub(crate) fn at_point(
+        &mut self,
+        messages: &mut Messages<'_>,
+        point: &[Fr],
+    ) -> Result<(AtPoint, Fr), Rejection> {
+        let (values, challenge) = messages.scalars(Tag::AtPoint, self.count_at_point())?;
+        let mut values = Values(values.into_iter());
+        let mut operations = vec![];
+        for index in 0..self.network.operations.len() {
+            operations.push(self.operation(index, point, &mut values)?);
+        }
+        let mut table = |walk: &mut Self, column: usize| {
+            let bits = walk.plan.witness.get(column).bits;
+            values.next().map(|value| walk.witness(column, last(point, bits), value))
+        };
+        let bytes = self.plan.bytes.map(|plan| table(self, plan.multiplicity)).transpose()?;
+        let tables = &self.plan.tables;
+        let tables =
+            tables.iter().map(|plan| table(self, plan.multiplicity)).collect::<Result<_, _>>()?;
+        Ok((AtPoint { operations, bytes, tables }, challenge))
+    }
+
+    fn count_at_point(&self) -> usize {
+        let operations = self.network.operations.iter().zip(&self.plan.operations);
+        let counts = operations.map(|(operation, plan)| {
+            let scales = operation
+                .terms
+                .iter()
+                .filter(|term| matches!(term, Term::Scale { .. }) && term.input() > 0);
+            usize::from(plan.output.is_some())
+                + usize::from(operation.table.is_some())
+                + plan.remainder.len()
+                + usize::from(plan.bias.is_some())
+                + scales.count()
+        });
+        counts.sum::<usize>() + usize::from(self.plan.bytes.is_some()) + self.plan.tables.len()
+    }
+
+    fn operation(
+        &mut self,
+        index: usize,
+        point: &[Fr],
+        values: &mut Values,
+    ) -> Result<OperationValues, Rejection> {
+        let (Some(operation), Some(plan)) =
+            (self.network.operations.get(index), self.plan.operations.get(index))
+        else {
+            return Err(Rejection::ProofLength);
+        };
+        let point = last(point, plan.bits);
+        let output = self.tensor(index + 1, point, values)?;
+        let quotient = if operation.table.is_some() { values.next()? } else { output };
+        let mut remainder = vec![];
+        for column in &plan.remainder {
+            let value = values.next()?;
+            remainder.push(self.witness(*column, point, value));
+        }
+        let mut bias = Fr::ZERO;
+        if let (Some(column), Some(axis)) = (plan.bias, operation.bias) {
+            let (_, parts) = cut(point, operation.shape.dimensions());
+            let part = parts.get(usize::from(axis)).copied().unwrap_or_default();
+            let value = values.next()?;
+            bias = self.key(column, part, value);
+        }
+        let mut scales = Fr::ZERO;
+        for term in &operation.terms {
+            if let Term::Scale { input, coefficient } = term {
+                let value = self.tensor(usize::from(*input), point, values)?;
+                scales += from_i64(i64::from(*coefficient)) * value;
+            }
+        }
+        Ok(OperationValues { point: point.to_vec(), output, quotient, remainder, bias, scales })
+    }
+
+    /// `2^s u + r − rounding − bias − scales`: what the other terms add up to.
+    fn target(&self, index: usize, values: &OperationValues) -> Fr {
+        let Some(operation) = self.network.operations.get(index) else { return Fr::ZERO };
+        let dimensions = operation.shape.dimensions();
+        let (batch, parts) = cut(&values.point, dimensions);
+        let batch = less_than(batch, self.statement.batch as usize);
+        let mask = |without: Option<u8>| {
+            let sizes = parts.iter().zip(dimensions).enumerate();
+            sizes
+                .filter(|(axis, _)| without.is_none_or(|bias| usize::from(bias) != *axis))
+                .fold(batch, |mask, (_, (part, size))| mask * less_than(part, *size as usize))
+        };
+        let remainder = values.remainder.iter().rev();
+        let accumulator = from_i64(1 << operation.shift) * values.quotient
+            + remainder.fold(Fr::ZERO, |sum, byte| sum * Fr::from(256) + byte);
+        let rounding = match operation.rounding() {
+            0 => Fr::ZERO,
+            rounding => from_i64(rounding) * mask(None),
+        };
+        let bias = match operation.bias {
+            None => Fr::ZERO,
+            Some(_) => values.bias * mask(operation.bias),
+        };
+        accumulator - rounding - bias - values.scales
+    }
+
+    /// Verifies that the terms add up to their targets; what is left are claims.
+    pub(crate) fn terms(
+        &mut self,
+        messages: &mut Messages<'_>,
+        at: &AtPoint,
+        batching: Fr,
+    ) -> Result<Fr, Rejection> {
+        let instances = instances(self.network);
+        let weights = powers(batching, at.operations.len());
+        let targets = at.operations.iter().enumerate().map(|(i, values)| self.target(i, values));
+        let claim = weights.iter().zip(targets).map(|(weight, target)| weight * target).sum();
+        let rounds = instances.iter().map(|instance| instance.variables).max().unwrap_or(0);
+        let (point, left) = sumcheck::verify(messages, claim, rounds)?;
+        let count = instances.iter().map(|instance| self.values_after(instance)).sum();
+        let (values, challenge) = messages.scalars(Tag::AfterA, count)?;
+        let (mut values, mut sum, mut convs) = (Values(values.into_iter()), Fr::ZERO, vec![]);
+        for instance in &instances {
+            let (Some(weight), Some(op)) =
+                (weights.get(instance.operation), at.operations.get(instance.operation))
+            else {
+                continue;
+            };
+            let (factor, own) = suffix(&point, instance.variables);
+            let product = self.instance(instance, &op.point, own, &mut values, &mut convs)?;
+            sum += weight * factor * product;
+        }
+        if sum != left {
+            return Err(Rejection::Operations);
+        }
+        self.convolutions(messages, at, challenge, &convs)
+    }
+
+    fn term(&self, instance: &Instance) -> Option<&Term> {
+        self.network.operations.get(instance.operation)?.terms.get(instance.term)
+    }
+
+    fn values_after(&self, instance: &Instance) -> usize {
+        match self.term(instance) {
+            Some(Term::Dense { input, .. }) => 1 + usize::from(*input > 0),
+            Some(Term::Conv { .. }) => 2,
+            Some(Term::Window { input, .. }) => usize::from(*input > 0),
+            Some(Term::Scale { .. }) | None => 0,
+        }
+    }
+
+    fn weights(&mut self, instance: &Instance, point: &[Fr], value: Fr) -> Fr {
+        let plan = self.plan.operations.get(instance.operation);
+        match plan.and_then(|plan| *plan.weights.get(instance.term)?) {
+            Some(column) => self.key(column, point, value),
+            None => value,
+        }
+    }
+
+    /// An instance's product at its own part of A's point.
+    fn instance(
+        &mut self,
+        instance: &Instance,
+        rho: &[Fr],
+        own: &[Fr],
+        values: &mut Values,
+        convs: &mut Vec<ConvClaim>,
+    ) -> Result<Fr, Rejection> {
+        let (Some(operation), Some(term)) =
+            (self.network.operations.get(instance.operation), self.term(instance).copied())
+        else {
+            return Err(Rejection::Operations);
+        };
+        let to = operation.shape.dimensions();
+        let from = self.network.tensor(term.input()).dimensions();
+        match term {
+            Term::Scale { .. } => Ok(Fr::ZERO),
+            Term::Dense { input, .. } => {
+                let channel = to.last().map_or(0, |size| bits(*size));
+                let (kept, channel) = rho.split_at(rho.len().saturating_sub(channel as usize));
+                let value = values.next()?;
+                let weight = self.weights(instance, &[channel, own].concat(), value);
+                Ok(weight * self.tensor(usize::from(input), &[kept, own].concat(), values)?)
+            }
+            Term::Conv { .. } => {
+                let (_, parts) = cut(rho, to);
+                let channel = parts.first().copied().unwrap_or_default();
+                let value = values.next()?;
+                let weight = self.weights(instance, &[channel, own].concat(), value);
+                let gathered = values.next()?;
+                convs.push(ConvClaim { instance: *instance, point: own.to_vec(), gathered });
+                Ok(weight * gathered)
+            }
+            Term::Window { input, coefficient, window } => {
+                let (_, at) = cut(own, from.get(1..).unwrap_or_default());
+                let (batch, parts) = cut(rho, to);
+                let ones = vec![Fr::ONE; usize::from(crate::network::MAX_KERNEL)];
+                let reach = reach_both(window, &parts, to, &at, from, [&ones, &ones]);
+                let channel = parts.first().copied().unwrap_or_default();
+                let point = [batch, channel, own].concat();
+                let value = self.tensor(usize::from(input), &point, values)?;
+                Ok(from_i64(i64::from(coefficient)) * reach * value)
+            }
+        }
+    }
+
+    /// Verifies what the convolutions gathered from their inputs.
+    fn convolutions(
+        &mut self,
+        messages: &mut Messages<'_>,
+        at: &AtPoint,
+        batching: Fr,
+        convs: &[ConvClaim],
+    ) -> Result<Fr, Rejection> {
+        let weights = powers(batching, convs.len());
+        let claim = weights.iter().zip(convs).map(|(weight, conv)| weight * conv.gathered).sum();
+        let variables = |conv: &ConvClaim| {
+            let input = self.term(&conv.instance).map_or(0, Term::input);
+            self.network.tensor(input).dimensions().get(1..).map_or(0, bits_of) as usize
+        };
+        let sizes: Vec<usize> = convs.iter().map(variables).collect();
+        let rounds = sizes.iter().copied().max().unwrap_or(0);
+        let (point, left) = sumcheck::verify(messages, claim, rounds)?;
+        let inputs = convs.iter().filter_map(|conv| self.term(&conv.instance));
+        let count = inputs.filter(|term| term.input() > 0).count();
+        let (values, challenge) = messages.scalars(Tag::AfterB, count)?;
+        let (mut values, mut sum) = (Values(values.into_iter()), Fr::ZERO);
+        for ((conv, weight), variables) in convs.iter().zip(&weights).zip(sizes) {
+            let (factor, own) = suffix(&point, variables);
+            sum += weight * factor * self.gathered(conv, at, own, &mut values)?;
+        }
+        if sum == left { Ok(challenge) } else { Err(Rejection::Convolutions) }
+    }
+
+    fn gathered(
+        &mut self,
+        conv: &ConvClaim,
+        at: &AtPoint,
+        own: &[Fr],
+        values: &mut Values,
+    ) -> Result<Fr, Rejection> {
+        let index = conv.instance.operation;
+        let (Some(operation), Some(Term::Conv { input, window }), Some(op)) = (
+            self.network.operations.get(index),
+            self.term(&conv.instance).copied(),
+            at.operations.get(index),
+        ) else {
+            return Err(Rejection::Convolutions);
+        };
+        let to = operation.shape.dimensions();
+        let from = self.network.tensor(usize::from(input)).dimensions();
+        let [rows, columns] = window.kernel.map(u32::from);
+        let (channel, taps) = cut(&conv.point, &[rows, columns]);
+        let taps: Vec<Vec<Fr>> = taps.into_iter().map(eq_table).collect();
+        let [rows, columns] = [0, 1].map(|axis| taps.get(axis).map_or(&[][..], Vec::as_slice));
+        let (_, source) = cut(own, from.get(1..).unwrap_or_default());
+        let (batch, parts) = cut(&op.point, to);
+        let reach = reach_both(window, &parts, to, &source, from, [rows, columns]);
+        let point = [batch, channel, own].concat();
+        Ok(reach * self.tensor(usize::from(input), &point, values)?)
+    }
+}
+
+/// `Φ(row) · Ψ(column)` of a window from an output's to an input's rows and columns.
+fn reach_both(
+    window: Window,
+    parts: &[&[Fr]],
+    to: &[u32],
+    at: &[&[Fr]],
+    from: &[u32],
+    taps: [&[Fr]; 2],
+) -> Fr {
+    let axes = taps.into_iter().enumerate().zip(at);
+    axes.map(|((axis, taps), at)| {
+        let out = parts.get(axis + 1).copied().unwrap_or_default();
+        let sizes = [to, from].map(|sizes| sizes.get(axis + 1).copied().unwrap_or(0));
+        let [out_size, in_size] = sizes;
+        reach(window, axis, (out, out_size), (at, in_size), taps)
+    })
+    .product()
+}
+
+/// What a convolution gathered, at its own part of A's point.
+struct ConvClaim {
+    instance: Instance,
+    point: Vec<Fr>,
+    gathered: Fr,
+}

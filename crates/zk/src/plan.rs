@@ -1,0 +1,181 @@
+//! Where everything lies: columns of the key's and the witness's vectors, and the lookups' leaves
+//! (reference §2 and §4). Both prover and verifier derive it from the network and the batch.
+
+use crate::{
+    network::{MAX_TENSOR_BITS, Network, bits, bits_of},
+    table::BYTE_BITS,
+};
+
+/// A tensor's place in a vector: `2^bits` values from `offset` on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Column {
+    /// Binary logarithm of the padded length.
+    pub bits: u32,
+    /// First index; a multiple of the length.
+    pub offset: usize,
+}
+
+/// Columns of a vector.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Columns(Vec<Column>);
+
+impl Columns {
+    /// Places columns by descending size, ties in order.
+    fn place(sizes: &[u32]) -> Self {
+        let mut order: Vec<usize> = (0..sizes.len()).collect();
+        order.sort_by_key(|index| std::cmp::Reverse(sizes.get(*index)));
+        let mut columns = vec![Column { bits: 0, offset: 0 }; sizes.len()];
+        let mut offset = 0;
+        for index in order {
+            if let (Some(column), Some(bits)) = (columns.get_mut(index), sizes.get(index)) {
+                *column = Column { bits: *bits, offset };
+                offset += 1 << bits;
+            }
+        }
+        Self(columns)
+    }
+
+    /// The columns in the order listed.
+    pub fn all(&self) -> &[Column] {
+        &self.0
+    }
+
+    /// Where a column lies; one that was never listed is empty.
+    pub fn get(&self, index: usize) -> Column {
+        self.0.get(index).copied().unwrap_or(Column { bits: 0, offset: 0 })
+    }
+
+    /// Values up to the last column's end.
+    pub fn len(&self) -> usize {
+        self.0.iter().map(|column| column.offset + (1 << column.bits)).max().unwrap_or(0)
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Committed rows.
+    pub fn rows(&self, row_bits: u8) -> usize {
+        self.len().div_ceil(1 << row_bits)
+    }
+}
+
+/// Which columns and leaves an operation has.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct OperationPlan {
+    /// Weights of each term, among the key's columns.
+    pub weights: Vec<Option<usize>>,
+    /// The bias, among the key's columns.
+    pub bias: Option<usize>,
+    /// The output, among the witness's columns, unless it is the network's.
+    pub output: Option<usize>,
+    /// The remainder's bytes, among the witness's columns.
+    pub remainder: Vec<usize>,
+    /// The remainder's bytes, among the leaves.
+    pub byte_leaves: Vec<usize>,
+    /// The table's lookups, among the leaves.
+    pub table_leaves: Option<usize>,
+    /// Bits of the output, batch included.
+    pub bits: u32,
+}
+
+/// A lookup table's columns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TablePlan {
+    /// Multiplicities, among the witness's columns.
+    pub multiplicity: usize,
+    /// The table, among the leaves.
+    pub leaves: usize,
+}
+
+/// Why a batch is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum BatchError {
+    /// No input.
+    #[error("a batch needs at least one input")]
+    Empty,
+    /// A tensor of the batch, or all of them, is too large.
+    #[error("a batch of `{0}` needs tensors beyond 2^{MAX_TENSOR_BITS} values")]
+    Size(u32),
+}
+
+/// Places of everything for a network and a batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// Bits of the batch's index.
+    pub batch_bits: u32,
+    /// Per operation.
+    pub operations: Vec<OperationPlan>,
+    /// The byte table, if any remainder exists.
+    pub bytes: Option<TablePlan>,
+    /// Per table.
+    pub tables: Vec<TablePlan>,
+    /// Weights and biases.
+    pub key: Columns,
+    /// Outputs, remainders, multiplicities.
+    pub witness: Columns,
+    /// Lookups and tables.
+    pub leaves: Columns,
+    /// Bits of the leaves' index.
+    pub leaf_bits: u32,
+}
+
+/// Collects sizes and hands out their indices.
+#[derive(Default)]
+struct Sizes(Vec<u32>);
+
+impl Sizes {
+    fn add(&mut self, bits: u32) -> usize {
+        self.0.push(bits);
+        self.0.len() - 1
+    }
+}
+
+impl Plan {
+    /// Places everything for `batch` inputs of a network that was checked.
+    pub fn new(network: &Network, batch: u32) -> Result<Self, BatchError> {
+        if batch == 0 {
+            return Err(BatchError::Empty);
+        }
+        let (mut key, mut witness, mut leaves) =
+            (Sizes::default(), Sizes::default(), Sizes::default());
+        let batch_bits = if batch > 1 << MAX_TENSOR_BITS { 32 } else { bits(batch) };
+        let last = network.operations.len().saturating_sub(1);
+        let mut operations = vec![];
+        for (index, operation) in network.operations.iter().enumerate() {
+            let bits = batch_bits + operation.shape.bits();
+            if bits > MAX_TENSOR_BITS {
+                return Err(BatchError::Size(batch));
+            }
+            let mut plan = OperationPlan { bits, ..OperationPlan::default() };
+            for term in &operation.terms {
+                let shape = term.weights(&operation.shape, network.tensor(term.input()));
+                plan.weights.push(shape.map(|shape| key.add(bits_of(&shape))));
+            }
+            plan.bias = operation
+                .bias
+                .and_then(|axis| operation.shape.dimensions().get(usize::from(axis)))
+                .map(|size| key.add(self::bits(*size)));
+            plan.output = (index < last).then(|| witness.add(bits));
+            for _ in 0..operation.remainder_bytes() {
+                plan.remainder.push(witness.add(bits));
+                plan.byte_leaves.push(leaves.add(bits));
+            }
+            plan.table_leaves = operation.table.map(|_| leaves.add(bits));
+            operations.push(plan);
+        }
+        let mut table =
+            |bits| TablePlan { multiplicity: witness.add(bits), leaves: leaves.add(bits) };
+        let bytes =
+            operations.iter().any(|plan| !plan.remainder.is_empty()).then(|| table(BYTE_BITS));
+        let tables = network.tables.iter().map(|t| table(u32::from(t.bits))).collect();
+        let [key, witness, leaves] =
+            [&key, &witness, &leaves].map(|sizes| Columns::place(&sizes.0));
+        if witness.len() >> (MAX_TENSOR_BITS + 2) > 0 || leaves.len() >> (MAX_TENSOR_BITS + 2) > 0 {
+            return Err(BatchError::Size(batch));
+        }
+        let leaf_bits = leaves.len().max(1).next_power_of_two().trailing_zeros();
+        Ok(Self { batch_bits, operations, bytes, tables, key, witness, leaves, leaf_bits })
+    }
+}

@@ -1,0 +1,94 @@
+//! What a proof says: model, context, inputs and outputs.
+
+use alloy_primitives::keccak256;
+use ff::Field;
+
+use crate::{
+    Rejection,
+    field::{Fr, eq_table, from_i64},
+    network::{Network, Shape},
+    transcript::{Tag, Transcript},
+};
+
+/// A claim that a network maps inputs to outputs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Statement {
+    /// What the proof is for: a job, a dispute, a chain and contract. A proof holds in one context.
+    pub context: [u8; 32],
+    /// Number of inputs.
+    pub batch: u32,
+    /// The inputs' values, one input after the other.
+    pub input: Vec<i8>,
+    /// The outputs' values, one output after the other.
+    pub output: Vec<i64>,
+}
+
+impl Statement {
+    /// Keccak-256 of the inputs, a byte each.
+    pub fn input_commitment(&self) -> [u8; 32] {
+        keccak256(self.input_bytes()).0
+    }
+
+    /// Keccak-256 of the outputs, eight bytes each, big-endian.
+    pub fn output_commitment(&self) -> [u8; 32] {
+        keccak256(self.output_bytes()).0
+    }
+
+    /// The inputs, a byte each.
+    pub fn input_bytes(&self) -> Vec<u8> {
+        self.input.iter().flat_map(|value| value.to_be_bytes()).collect()
+    }
+
+    /// The outputs, eight bytes each.
+    pub fn output_bytes(&self) -> Vec<u8> {
+        self.output.iter().flat_map(|value| value.to_be_bytes()).collect()
+    }
+
+    /// Starts the transcript of a proof about the model with this key digest.
+    pub fn transcript(&self, key: &[u8; 32]) -> Transcript {
+        let mut transcript = Transcript::default();
+        let [input, output] = [self.input_commitment(), self.output_commitment()];
+        let parts: [&[u8]; 5] = [key, &self.context, &self.batch.to_be_bytes(), &input, &output];
+        transcript.exchange(Tag::Statement, &parts.concat());
+        transcript
+    }
+
+    /// Whether there are as many values as the network and the batch need.
+    pub fn check(&self, network: &Network) -> Result<(), Rejection> {
+        let count = |what, shape: &Shape, got| {
+            let expected = (self.batch as usize).saturating_mul(shape.len());
+            if got == expected {
+                Ok(())
+            } else {
+                Err(Rejection::PublicValues { what, expected, got })
+            }
+        };
+        count("input", &network.input, self.input.len())?;
+        count("output", network.output(), self.output.len())
+    }
+
+    /// The input's extension.
+    pub fn input_at(&self, network: &Network, point: &[Fr]) -> Fr {
+        evaluate(&network.input, self.input.iter().copied().map(i64::from), point)
+    }
+
+    /// The output's extension.
+    pub fn output_at(&self, network: &Network, point: &[Fr]) -> Fr {
+        evaluate(network.output(), self.output.iter().copied(), point)
+    }
+}
+
+/// `Σ eq(point, i) · value_i` over a batch of tensors, padded by zero.
+fn evaluate(shape: &Shape, mut values: impl Iterator<Item = i64>, point: &[Fr]) -> Fr {
+    let (batch, inner) = point.split_at(point.len().saturating_sub(shape.bits() as usize));
+    let (inner, places) = (eq_table(inner), shape.padded());
+    let mut sum = Fr::ZERO;
+    for eq in eq_table(batch) {
+        let tensor: Fr = places
+            .iter()
+            .filter_map(|place| Some(inner.get(*place)? * from_i64(values.next()?)))
+            .sum();
+        sum += eq * tensor;
+    }
+    sum
+}

@@ -1,0 +1,126 @@
+//! Fiat–Shamir with Keccak-256 (reference: `docs/reference/zk-protocol.md` §3), and the proof's
+//! bytes read along with it.
+
+use alloy_primitives::keccak256;
+
+use crate::{
+    Rejection,
+    curve::{G1Affine, POINT_BYTES, decode_point},
+    field::{self, Fr, SCALAR_BYTES},
+};
+
+/// What the transcript starts with.
+pub const PROTOCOL: &[u8] = b"probity-zk/1";
+
+/// What a message of the protocol is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+#[expect(missing_docs, reason = "the reference's table of messages says what each is")]
+pub enum Tag {
+    Statement = 1,
+    Witness = 2,
+    LookupShift = 3,
+    LookupLayer = 4,
+    LookupBatch = 5,
+    Round = 6,
+    Extend = 7,
+    AtPoint = 8,
+    AfterA = 9,
+    AfterB = 10,
+    Groups = 11,
+    Symmetric = 12,
+    Ends = 13,
+    Quotient = 14,
+}
+
+/// The running state. Every challenge depends on every byte exchanged before it.
+#[derive(Debug, Clone)]
+pub struct Transcript {
+    state: [u8; 32],
+}
+
+impl Default for Transcript {
+    fn default() -> Self {
+        Self { state: keccak256(PROTOCOL).0 }
+    }
+}
+
+impl Transcript {
+    /// Absorbs a message and returns the challenge that answers it.
+    pub fn exchange(&mut self, tag: Tag, data: &[u8]) -> Fr {
+        let mut bytes = Vec::with_capacity(37 + data.len());
+        bytes.extend_from_slice(&self.state);
+        bytes.push(tag as u8);
+        bytes.extend_from_slice(&u32::try_from(data.len()).unwrap_or(u32::MAX).to_be_bytes());
+        bytes.extend_from_slice(data);
+        self.state = keccak256(&bytes).0;
+        field::reduce(&self.state)
+    }
+}
+
+/// A proof being read: each message is taken from the bytes and exchanged.
+#[derive(Debug)]
+pub struct Messages<'a> {
+    transcript: Transcript,
+    rest: &'a [u8],
+    length: usize,
+}
+
+impl<'a> Messages<'a> {
+    /// Starts at the first message, after the statement was exchanged.
+    pub fn new(transcript: Transcript, bytes: &'a [u8]) -> Self {
+        Self { transcript, rest: bytes, length: bytes.len() }
+    }
+
+    fn take(&mut self, count: usize) -> Result<&'a [u8], Rejection> {
+        let (taken, rest) = self.rest.split_at_checked(count).ok_or(Rejection::ProofLength)?;
+        self.rest = rest;
+        Ok(taken)
+    }
+
+    /// Where the next message starts.
+    fn position(&self) -> usize {
+        self.length - self.rest.len()
+    }
+
+    /// A message of field elements, and its challenge.
+    pub fn scalars(&mut self, tag: Tag, count: usize) -> Result<(Vec<Fr>, Fr), Rejection> {
+        let at = self.position();
+        let bytes = self.take(count.saturating_mul(SCALAR_BYTES))?;
+        let values = bytes
+            .chunks_exact(SCALAR_BYTES)
+            .map(field::decode)
+            .collect::<Option<Vec<_>>>()
+            .ok_or(Rejection::ScalarEncoding { at })?;
+        Ok((values, self.transcript.exchange(tag, bytes)))
+    }
+
+    /// A message of exactly `N` field elements, and its challenge.
+    pub fn array<const N: usize>(&mut self, tag: Tag) -> Result<([Fr; N], Fr), Rejection> {
+        let (values, challenge) = self.scalars(tag, N)?;
+        let values = values.try_into().map_err(|_| Rejection::ProofLength)?;
+        Ok((values, challenge))
+    }
+
+    /// A message of points, and its challenge.
+    pub fn points(&mut self, tag: Tag, count: usize) -> Result<(Vec<G1Affine>, Fr), Rejection> {
+        let at = self.position();
+        let bytes = self.take(count.saturating_mul(POINT_BYTES))?;
+        let points = bytes
+            .chunks_exact(POINT_BYTES)
+            .map(decode_point)
+            .collect::<Option<Vec<_>>>()
+            .ok_or(Rejection::PointEncoding { at })?;
+        Ok((points, self.transcript.exchange(tag, bytes)))
+    }
+
+    /// A challenge without a message.
+    pub fn challenge(&mut self, tag: Tag) -> Fr {
+        self.transcript.exchange(tag, &[])
+    }
+
+    /// Fails unless everything was read.
+    pub fn finish(self) -> Result<(), Rejection> {
+        if self.rest.is_empty() { Ok(()) } else { Err(Rejection::ProofLength) }
+    }
+}

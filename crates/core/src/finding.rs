@@ -79,8 +79,23 @@ impl Finding {
         Self {
             code: code.to_owned(),
             severity,
-            subject: subject.to_string(),
-            message: message.to_string(),
+            subject: plain(&subject.to_string()),
+            message: plain(&message.to_string()),
         }
     }
+}
+
+/// Text of others as people may read it: what ends lines, moves the cursor or turns the direction of
+/// writing becomes U+FFFD, so that it cannot pass for words of ours.
+///
+/// ```
+/// assert_eq!(probity_core::finding::plain("a\n[verified] b"), "a\u{fffd}[verified] b");
+/// ```
+pub fn plain(text: &str) -> String {
+    let is_plain = |c: char| {
+        !c.is_control()
+            && !matches!(c, '\u{2028}' | '\u{2029}' | '\u{200b}'..='\u{200f}')
+            && !matches!(c, '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+    };
+    text.chars().map(|c| if is_plain(c) { c } else { char::REPLACEMENT_CHARACTER }).collect()
 }

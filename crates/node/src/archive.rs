@@ -16,6 +16,8 @@ use crate::{NodeError, workspace::read_file};
 
 /// Largest bundle read, in bytes.
 pub const MAX_BUNDLE: u64 = 1 << 30;
+/// Size of a tar block.
+const BLOCK: usize = 512;
 /// Most files in a bundle.
 const MAX_FILES: usize = 100_000;
 
@@ -24,13 +26,7 @@ pub fn encode(files: &Files) -> Result<Vec<u8>, NodeError> {
     let mut builder = tar::Builder::new(Vec::new());
     for (name, bytes) in files {
         check_name(name)?;
-        let mut header = tar::Header::new_ustar();
-        header.set_size(bytes.len() as u64);
-        header.set_mode(0o644);
-        header.set_entry_type(tar::EntryType::Regular);
-        let failed = NodeError::file("archive", name);
-        header.set_path(name).map_err(failed)?;
-        header.set_cksum();
+        let header = header(name, bytes.len())?;
         builder.append(&header, bytes.as_slice()).map_err(NodeError::file("archive", name))?;
     }
     builder.into_inner().map_err(NodeError::file("archive", "bundle"))
@@ -58,11 +54,13 @@ pub fn decode(bytes: &[u8]) -> Result<Files, NodeError> {
             return Err(refuse("it is in the archive twice"));
         }
     }
-    if encode(&files)? == bytes {
-        return Ok(files);
+    match first_difference(&files, bytes)? {
+        None => Ok(files),
+        Some(entry) => {
+            let reason = "its place or metadata is not that of a bundle";
+            Err(NodeError::Archive { entry, reason })
+        }
     }
-    let entry = first_difference(&files, bytes)?;
-    Err(NodeError::Archive { entry, reason: "its place or metadata is not that of a bundle" })
 }
 
 /// The archive has no readable entry where one should be.
@@ -74,18 +72,34 @@ fn broken(before: &Files) -> NodeError {
     NodeError::Archive { entry, reason: "its header is not that of a tar archive" }
 }
 
-/// The entry in whose bytes an archive first differs from its canonical form.
-fn first_difference(files: &Files, bytes: &[u8]) -> Result<String, NodeError> {
-    let canonical = encode(files)?;
-    let at = canonical.iter().zip(bytes).position(|(a, b)| a != b).unwrap_or(bytes.len());
-    let mut end = 0;
+/// The entry in whose bytes an archive first differs from its canonical form. Looks at one entry at a
+/// time, so that a large bundle is not copied.
+fn first_difference(files: &Files, bytes: &[u8]) -> Result<Option<String>, NodeError> {
+    let mut rest = bytes;
     for (name, content) in files {
-        end += 512 + content.len().next_multiple_of(512);
-        if at < end {
-            return Ok(name.clone());
+        let header = header(name, content.len())?;
+        let padding = content.len().next_multiple_of(BLOCK) - content.len();
+        let after = rest
+            .strip_prefix(header.as_bytes().as_slice())
+            .and_then(|rest| rest.strip_prefix(content.as_slice()))
+            .and_then(|rest| rest.strip_prefix(&[0; BLOCK][..padding]));
+        match after {
+            Some(after) => rest = after,
+            None => return Ok(Some(name.clone())),
         }
     }
-    Ok("end of archive".to_owned())
+    Ok((rest != [0; 2 * BLOCK]).then(|| "end of archive".to_owned()))
+}
+
+/// The one header of a file.
+fn header(name: &str, size: usize) -> Result<tar::Header, NodeError> {
+    let mut header = tar::Header::new_ustar();
+    header.set_size(size as u64);
+    header.set_mode(0o644);
+    header.set_entry_type(tar::EntryType::Regular);
+    header.set_path(name).map_err(NodeError::file("archive", name))?;
+    header.set_cksum();
+    Ok(header)
 }
 
 fn check_name(name: &str) -> Result<(), NodeError> {

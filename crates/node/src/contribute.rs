@@ -92,7 +92,7 @@ impl Workspace {
         self.sync().await?;
         let mut batches = Vec::new();
         for row in self.index.records("anchor", None, u32::MAX).await? {
-            let anchor: Anchor = Self::body(&row)?;
+            let Ok(anchor) = Self::body::<Anchor>(&row) else { continue };
             let statement = Digest::from(anchor.statement);
             if anchor.subject != CONTENT_SUBJECT
                 || self.index.statement(&statement).await?.is_none()

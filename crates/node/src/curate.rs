@@ -76,7 +76,7 @@ impl Workspace {
     pub async fn deny_list(&self) -> Result<DenyList, NodeError> {
         let mut list = DenyList::default();
         for row in self.index.records("opt-out", None, u32::MAX).await? {
-            let record: OptOut = Self::body(&row)?;
+            let Ok(record) = Self::body::<OptOut>(&row) else { continue };
             if optout::is_of_training(&record) {
                 list.extend([Digest::from(record.digest)]);
             }

@@ -6,7 +6,7 @@ use alloy_primitives::{Address, B256};
 use probity_chain::{Client, Contracts, SlotQuery};
 use probity_core::{
     Digest, json,
-    keys::SecretKey,
+    keys::{PublicKey, SecretKey},
     log::leaf_hash,
     records::{Anchor, Checkpoint, Content, Dataset, Model, OptOut, Run, record_id},
 };
@@ -16,8 +16,10 @@ use probity_provenance::{
         self, ChainReference, FORMAT, Files, Inclusions, Index, LogReference, Records, Removal,
         Sealed, seal,
     },
+    content::Batch,
     dataset::{DATASET_TYPE, Manifest},
     ledger,
+    optout::{self, OPT_OUT_SUBJECT},
     payout::{Computation, PAYOUT_TYPE},
 };
 
@@ -139,7 +141,8 @@ impl Workspace {
             collection.files.insert(bundle::manifest_name(&digest), manifest.to_json()?);
             collection.statements.extend(&manifest.sources);
             for statement in self.index.statements_about(&digest).await? {
-                if statement.predicate_type == DATASET_TYPE {
+                let curator = PublicKey::Account(dataset.author).key_id();
+                if statement.predicate_type == DATASET_TYPE && statement.author == curator {
                     collection.statements.insert(statement.digest);
                 }
             }
@@ -152,37 +155,45 @@ impl Workspace {
         self.collect_opt_outs(collection).await
     }
 
-    /// The anchors of the content batches, and the contents of theirs that were registered singly.
+    /// The anchors of the content batches and the contents of theirs that were registered singly; the
+    /// opt-out lists that the datasets' curators anchored. Only what is exactly theirs: others may
+    /// have registered records that name the same statements or roots.
     async fn collect_anchors(&self, collection: &mut Collection) -> Result<(), NodeError> {
-        let sources: BTreeSet<B256> = collection
-            .manifests
-            .values()
-            .flat_map(|manifest| manifest.sources.iter().map(|source| B256::from(*source)))
+        let sources: BTreeSet<Digest> =
+            collection.manifests.values().flat_map(|manifest| manifest.sources.clone()).collect();
+        let mut contents: BTreeSet<B256> = BTreeSet::new();
+        for source in sources {
+            let batch = Batch::open(&self.statement(&source).await?.0)?;
+            collection.records.anchors.push(batch.anchor());
+            contents.extend(batch.contents.iter().map(record_id));
+        }
+        for row in self.index.records("content", None, u32::MAX).await? {
+            let Ok(content) = Self::body::<Content>(&row) else { continue };
+            if contents.contains(&record_id(&content)) {
+                collection.records.contents.push(content);
+            }
+        }
+        let lists: BTreeSet<(B256, Address)> = (collection.records.datasets.iter())
+            .filter_map(|dataset| {
+                let manifest = collection.manifests.get(&record_id(dataset))?;
+                Some((manifest.deny_list.into(), dataset.author))
+            })
             .collect();
-        let deny_lists: BTreeSet<B256> =
-            collection.manifests.values().map(|manifest| manifest.deny_list.into()).collect();
         for row in self.index.records("anchor", None, u32::MAX).await? {
-            let anchor: Anchor = Self::body(&row)?;
-            if sources.contains(&anchor.statement) {
-                collection.records.anchors.push(anchor);
-            } else if deny_lists.contains(&anchor.root) {
+            let Ok(anchor) = Self::body::<Anchor>(&row) else { continue };
+            let is_list = anchor.subject == OPT_OUT_SUBJECT;
+            if is_list && lists.contains(&(anchor.root, anchor.author)) {
                 let works = self.objects.get(&anchor.statement.into()).await?;
                 let name = bundle::deny_list_name(&Digest::from(anchor.root));
                 collection.files.insert(name, works.to_vec());
                 collection.records.anchors.push(anchor);
             }
         }
-        for row in self.index.records("content", None, u32::MAX).await? {
-            let content: Content = Self::body(&row)?;
-            if sources.contains(&content.statement) {
-                collection.records.contents.push(content);
-            }
-        }
         Ok(())
     }
 
-    /// The opt-outs that the datasets' lists and works are about. Others may have been registered
-    /// elsewhere: their statement is taken along where it is known here.
+    /// The first opt-out of each work on the datasets' lists and among their works. Others may have
+    /// registered it elsewhere: its statement is taken along where it is in the log's checkpoint.
     async fn collect_opt_outs(&self, collection: &mut Collection) -> Result<(), NodeError> {
         let mut works: BTreeSet<Digest> = BTreeSet::new();
         for manifest in collection.manifests.values() {
@@ -192,13 +203,20 @@ impl Workspace {
             let listed: Vec<Digest> = list.map_or(Ok(vec![]), |bytes| json::decode(bytes))?;
             works.extend(listed);
         }
+        let signed = self.log().folder().checkpoint(&self.log_verifier()?)?.size();
         for row in self.index.records("opt-out", None, u32::MAX).await? {
-            let record: OptOut = Self::body(&row)?;
-            if !works.contains(&record.digest.into()) {
+            let Ok(record) = Self::body::<OptOut>(&row) else { continue };
+            // In the order of the chain: the first one is taken, and the work is done with.
+            if !optout::is_of_training(&record) || !works.remove(&record.digest.into()) {
                 continue;
             }
             let statement = Digest::from(record.statement);
-            if self.index.statement(&statement).await?.is_some() {
+            if let Some(row) = self.index.statement(&statement).await?
+                && row.predicate_type == optout::OPT_OUT_TYPE
+                && row.log_index < signed
+                && optout::open(&self.statement(&statement).await?.0)
+                    .is_ok_and(|stated| stated.contains(&record))
+            {
                 collection.statements.insert(statement);
             }
             collection.records.opt_outs.push(record);

@@ -3,14 +3,16 @@
 use alloy_primitives::{Address, B256};
 use probity_core::{
     Digest,
-    keys::SecretKey,
-    records::{Anchor, Dataset, Licence, OptOut, record_id},
+    keys::{PublicKey, SecretKey},
+    records::{Anchor, Dataset, Licence, Model, OptOut, record_id},
 };
 use probity_provenance::{
     audit::Report,
     dataset::Manifest,
     optout::{OPT_OUT_SUBJECT, OPT_OUT_TYPE},
+    training::{CHECKPOINT_TYPE, MODEL_TYPE, RUN_TYPE},
 };
+use probity_store::index::Link;
 use serde::{Deserialize, Serialize};
 
 use crate::{NodeError, Workspace, evidence::audit_bundle, indexer::text};
@@ -92,21 +94,25 @@ impl Workspace {
         model.map(|model| (subject, model)).ok_or_else(|| NodeError::NoModel(id.to_owned()))
     }
 
-    /// Follows lineage upwards: run and dataset to the checkpoint, checkpoint to the model.
+    /// Follows lineage upwards: run and dataset to the checkpoint, checkpoint to the model. Others may
+    /// have trained on the same data: a model whose statement is in this log comes first.
     async fn model_of(&self, id: B256) -> Result<Option<B256>, NodeError> {
-        for link in self.index.links_from(&text(&id)).await? {
-            if link.rel == "model" {
-                return Ok(link.to.parse().ok());
-            }
-        }
+        let mut models: Vec<B256> = Vec::new();
+        let named = |links: Vec<Link>| {
+            let models = links.into_iter().filter(|link| link.rel == "model");
+            models.filter_map(|link| link.to.parse().ok()).collect::<Vec<B256>>()
+        };
+        models.extend(named(self.index.links_from(&text(&id)).await?));
         for link in self.index.links_to(&text(&id)).await? {
-            for up in self.index.links_from(&link.from).await? {
-                if up.rel == "model" {
-                    return Ok(up.to.parse().ok());
-                }
+            models.extend(named(self.index.links_from(&link.from).await?));
+        }
+        for model in &models {
+            let record: Model = self.record(*model).await?;
+            if self.index.statement(&record.statement.into()).await?.is_some() {
+                return Ok(Some(*model));
             }
         }
-        Ok(None)
+        Ok(models.first().copied())
     }
 
     async fn resolve_digest(&self, digest: &Digest) -> Result<Option<(Subject, B256)>, NodeError> {
@@ -132,7 +138,7 @@ impl Workspace {
     async fn known_datasets(&self) -> Result<Vec<(Dataset, Manifest)>, NodeError> {
         let mut known = Vec::new();
         for row in self.index.records("dataset", None, u32::MAX).await? {
-            let dataset: Dataset = Self::body(&row)?;
+            let Ok(dataset) = Self::body::<Dataset>(&row) else { continue };
             if let Ok(manifest) = self.manifest(&dataset.manifest.into()).await {
                 known.push((dataset, manifest));
             }
@@ -194,21 +200,26 @@ impl Workspace {
 
     /// The model that a statement is about, through the record that names it.
     async fn model_of_statement(&self, digest: &Digest) -> Result<Option<B256>, NodeError> {
-        let word = format!("{:?}", B256::from(*digest));
-        for kind in ["model", "checkpoint", "run", "dataset"] {
-            let rows = self.index.records(kind, None, u32::MAX).await?;
-            let named = rows.iter().find(|row| {
-                let statement = row.body.get("record").and_then(|record| record.get("statement"));
-                statement.and_then(|statement| statement.as_str()) == Some(word.as_str())
-            });
-            match named.and_then(|row| row.id.parse::<B256>().ok()) {
-                Some(id) if kind == "model" => return Ok(Some(id)),
-                Some(id) => return self.model_of(id).await,
-                None => {}
-            }
-        }
-        let Some(_) = self.index.statement(digest).await? else { return Ok(None) };
+        let Some(row) = self.index.statement(digest).await? else { return Ok(None) };
         let (signed, _) = self.statement(digest).await?;
+        let kind = match row.predicate_type.as_str() {
+            MODEL_TYPE => "model",
+            CHECKPOINT_TYPE => "checkpoint",
+            RUN_TYPE => "run",
+            _ => "",
+        };
+        let word = format!("{:?}", B256::from(*digest));
+        for record in self.index.records(kind, None, u32::MAX).await? {
+            let field = |name| record.body.get("record")?.get(name)?.as_str().map(str::to_owned);
+            // Anybody can name a statement; only its author's record is what it is about.
+            let author = field("author").and_then(|author| author.parse::<Address>().ok());
+            let is_authors = author.is_some_and(|a| PublicKey::Account(a).key_id() == row.author);
+            if !is_authors || field("statement").as_deref() != Some(&word) {
+                continue;
+            }
+            let Ok(id) = record.id.parse::<B256>() else { continue };
+            return if kind == "model" { Ok(Some(id)) } else { self.model_of(id).await };
+        }
         for (dataset, manifest) in self.known_datasets().await? {
             if manifest.sources.contains(digest) || signed.is_about(&dataset.manifest.into()) {
                 return self.model_of(record_id(&dataset)).await;

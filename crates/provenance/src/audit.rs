@@ -11,7 +11,7 @@ mod relations;
 mod signed;
 
 use alloy_primitives::{Address, B256};
-use probity_core::{Finding, Label, Severity};
+use probity_core::{Finding, Label, Severity, finding::plain};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -95,7 +95,8 @@ pub(crate) struct Audit<'a> {
 
 impl Audit<'_> {
     fn claim(&mut self, name: &str, label: Label, text: impl Into<String>) {
-        self.claims.push(Claim { name: name.to_owned(), label, text: text.into() });
+        let text = plain(&text.into());
+        self.claims.push(Claim { name: name.to_owned(), label, text });
     }
 
     fn broken(
@@ -105,6 +106,12 @@ impl Audit<'_> {
         message: impl std::fmt::Display,
     ) {
         self.findings.push(Finding::error(code, subject, message));
+    }
+
+    /// The report as far as the checks came.
+    fn stopped(self) -> Report {
+        let Self { sealed, claims, findings, .. } = self;
+        Report { model: Some(sealed.index.model), claims, answers: vec![], findings }
     }
 
     fn file(&self, name: &str) -> Option<&[u8]> {
@@ -152,6 +159,10 @@ pub fn audit(files: &Files, context: Context<'_>) -> Report {
     );
     if let Some(records) = audit.json_file(bundle::RECORDS) {
         audit.records = records;
+    }
+    if audit.records.is_excessive() {
+        audit.broken("record.too-many", bundle::RECORDS, "more versions than any model has");
+        return audit.stopped();
     }
     audit.check_chain();
     audit.check_records();

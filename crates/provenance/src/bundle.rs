@@ -154,7 +154,17 @@ pub struct Removal {
     pub index: u64,
 }
 
+/// Most dataset versions, runs or checkpoints of one model that are looked at.
+const MAX_VERSIONS: usize = 256;
+
 impl Records {
+    /// Whether checking them all would take more than anybody should spend on a stranger's bundle.
+    pub(crate) fn is_excessive(&self) -> bool {
+        let versions =
+            [self.datasets.len(), self.runs.len(), self.models.len(), self.checkpoints.len()];
+        versions.iter().any(|count| *count > MAX_VERSIONS)
+    }
+
     /// Positions of the items removed from a dataset version.
     pub fn removed_from(&self, dataset: B256) -> Vec<u64> {
         let of = self.removals.iter().filter(|removal| removal.dataset == dataset);

@@ -23,3 +23,4 @@ pub mod payout;
 pub mod pool;
 pub mod state_proof;
 pub mod training;
+mod trie;

@@ -2,8 +2,10 @@
 
 use alloy_primitives::{Address, B256, Bytes, U256, b256, keccak256};
 use alloy_rlp::{Decodable, Encodable};
-use alloy_trie::{EMPTY_ROOT_HASH, Nibbles, TrieAccount, proof::verify_proof};
+use alloy_trie::TrieAccount;
 use serde::{Deserialize, Serialize};
+
+use crate::trie::{self, Shown};
 
 /// Hash of no code.
 const KECCAK_EMPTY: B256 =
@@ -60,7 +62,8 @@ impl AccountProof {
     /// does not have is proved too: everything about it is then zero or empty.
     pub fn verify(&self, state_root: B256) -> Result<(), StateProofError> {
         if self.is_empty()
-            && check(state_root, keccak256(self.address), None, &self.account_proof).is_some()
+            && check(state_root, keccak256(self.address), &Shown::Absent, &self.account_proof)
+                .is_some()
         {
             let filled = self.storage_proof.iter().find(|slot| !slot.value.is_zero());
             return filled
@@ -74,14 +77,15 @@ impl AccountProof {
         };
         let mut leaf = Vec::new();
         account.encode(&mut leaf);
-        check(state_root, keccak256(self.address), Some(leaf), &self.account_proof)
+        check(state_root, keccak256(self.address), &Shown::Value(leaf), &self.account_proof)
             .ok_or(StateProofError::Account(self.address))?;
         for slot in &self.storage_proof {
-            let prove =
-                |expected| check(self.storage_hash, keccak256(slot.key), expected, &slot.proof);
-            let leaf = || prove(Some(alloy_rlp::encode(slot.value)));
+            let shown = trie::prove(self.storage_hash, keccak256(slot.key), &slot.proof)
+                .filter(|_| slot.proof.len() <= MAX_NODES);
             // A zero has no leaf by the standard; anvil keeps leaves of zeros, which say the same.
-            let proved = if slot.value.is_zero() { prove(None).or_else(leaf) } else { leaf() };
+            let is_zero = slot.value.is_zero() && shown == Some(Shown::Absent);
+            let is_leaf = || shown == Some(Shown::Value(alloy_rlp::encode(slot.value)));
+            let proved = (is_zero || is_leaf()).then_some(());
             proved.ok_or(StateProofError::Slot(self.address, slot.key))?;
         }
         Ok(())
@@ -92,7 +96,7 @@ impl AccountProof {
         self.balance.is_zero()
             && self.nonce == 0
             && (self.code_hash.is_zero() || self.code_hash == KECCAK_EMPTY)
-            && (self.storage_hash.is_zero() || self.storage_hash == EMPTY_ROOT_HASH)
+            && (self.storage_hash.is_zero() || self.storage_hash == trie::EMPTY_ROOT)
     }
 
     /// The proved value of a slot, if it is among them.
@@ -101,10 +105,9 @@ impl AccountProof {
     }
 }
 
-fn check(root: B256, key: B256, expected: Option<Vec<u8>>, proof: &[Bytes]) -> Option<()> {
-    // An empty trie needs no nodes; everything else is bounded by the path's length.
+fn check(root: B256, key: B256, expected: &Shown, proof: &[Bytes]) -> Option<()> {
     (proof.len() <= MAX_NODES).then_some(())?;
-    verify_proof(root, Nibbles::unpack(key), expected, proof).ok()
+    (trie::prove(root, key, proof)? == *expected).then_some(())
 }
 
 /// The slot of `map[key]` for a mapping at `position` (Solidity storage layout).

@@ -206,6 +206,22 @@ async fn nothing_that_matters_can_be_left_out() {
     stripped.insert("records.json".to_owned(), serde_json::to_vec(&records).unwrap());
     let errors = attacker.audited(attacker.tidied(stripped).await).await;
     assert!(errors.iter().any(|code| code == "dataset.previous.missing"), "{errors:?}");
+    // Nothing counts twice.
+    for kind in ["datasets", "anchors", "optOuts", "checkpoints"] {
+        let mut doubled = files.clone();
+        let mut records: Value = serde_json::from_slice(&doubled["records.json"]).unwrap();
+        let list = records[kind].as_array_mut().unwrap();
+        list.insert(0, list[0].clone());
+        doubled.insert("records.json".to_owned(), serde_json::to_vec(&records).unwrap());
+        let errors = attacker.audited(doubled).await;
+        assert!(errors.iter().any(|code| code == "record.duplicate"), "{kind}: {errors:?}");
+    }
+    let mut many = files.clone();
+    let mut records: Value = serde_json::from_slice(&many["records.json"]).unwrap();
+    let one = records["datasets"][0].clone();
+    records["datasets"].as_array_mut().unwrap().extend(std::iter::repeat_n(one, 300));
+    many.insert("records.json".to_owned(), serde_json::to_vec(&records).unwrap());
+    assert_eq!(attacker.audited(many).await, ["record.too-many"]);
     // What cannot be proved complete is said to be missing.
     let mut silent = files;
     let mut index: Value = serde_json::from_slice(&silent[INDEX]).unwrap();
@@ -233,6 +249,7 @@ async fn a_strangers_statement_is_refused() {
             predicate = signed.statement.predicate;
         }
     }
+    predicate["author"] = json!(stranger.address().unwrap());
     predicate["metrics"] = json!({"heldOutAccuracy": "100.00"});
     let subject = [("model".to_owned(), Digest::of(b"better"))];
     let envelope =

@@ -12,7 +12,7 @@ use probity_core::{
     keystore::Cost,
     licence::LicenceTerms,
     money::Bps,
-    records::{Anchor, Court, Dataset, OptOut, record_id},
+    records::{Anchor, Checkpoint, Court, Dataset, Model, OptOut, Run, record_id},
     statement::Statement,
 };
 use probity_node::{
@@ -212,9 +212,116 @@ async fn strangers_on_the_same_chain_do_not_hinder() {
     let payouts = ours.workspace.chain().contracts().payouts;
     let data = Bytes::from(call.abi_encode());
     theirs.workspace.chain().send_raw(&theirs.key, payouts, data, U256::ONE).await.unwrap();
+    pointed_junk(&theirs, &ours, dataset, model, &manifest).await;
     let report = ours.audit(model).await;
     assert_eq!(label(&report, "payout.accepted"), Some(Label::Verified));
     assert_eq!(label(&report, "chain.block"), Some(Label::Verified));
+    let records = report.claims.iter().find(|claim| claim.name == "records.registered").unwrap();
+    // Batch, opt-out list and the opt-out on it, dataset, run, model, checkpoint; nothing of others.
+    assert_eq!(records.text, "7 records are on chain");
+    let explained = ours.workspace.explain(&dataset.to_string(), &ours.key).await.unwrap();
+    assert_eq!(explained.report.model, Some(model), "others' checkpoints do not lead away");
+    ours.contribute(5).await;
+    assert_eq!(ours.dataset("ours-v2", dataset).await.1.items.len(), 20);
+}
+
+/// Records that name somebody else's: their lists, statements, dataset, in sizes that no JSON holds.
+async fn pointed_junk(
+    from: &Party,
+    victim: &Party,
+    dataset: B256,
+    model: B256,
+    manifest: &Manifest,
+) {
+    let chain = from.workspace.chain();
+    let registry = chain.contracts().registry;
+    let (junk, author) = (keccak256("junk"), from.address());
+    let source = B256::from(manifest.sources[0]);
+    let record = victim.workspace.dataset(dataset).await.unwrap();
+    let anchor = |root, size, statement| Registry::anchorCall {
+        subject: if size == 7 { OPT_OUT_SUBJECT } else { CONTENT_SUBJECT },
+        root,
+        size,
+        statement,
+    };
+    let deny_list = B256::from(manifest.deny_list);
+    for call in [
+        anchor(junk, u64::MAX, junk),
+        anchor(deny_list, 7, junk),
+        anchor(deny_list, 7, record.manifest),
+        anchor(junk, 1, source),
+    ] {
+        chain.send(&from.key, registry, &call).await.unwrap();
+    }
+    let call =
+        Registry::announceCall { subject: CONTENT_SUBJECT, root: junk, size: 1, statement: source };
+    chain.send(&from.key, registry, &call).await.unwrap();
+    // An opt-out of a work that nobody has, naming a statement of the victim's.
+    let opt_out = OptOut { digest: junk, scope: OPT_OUT_SCOPE, statement: source, author };
+    let opt_out = convert(&opt_out).unwrap();
+    let call = Registry::registerOptOutCall { optOut: opt_out, signature: Bytes::new() };
+    chain.send(&from.key, registry, &call).await.unwrap();
+    let huge = Dataset {
+        root: junk,
+        items: u64::MAX,
+        totalWeight: u64::MAX,
+        manifest: record.manifest,
+        previous: B256::ZERO,
+        treasury: Address::ZERO,
+        treasuryBps: 0,
+        court: from.court(),
+        author,
+    };
+    let huge = convert(&huge).unwrap();
+    let call = Registry::registerDatasetCall { dataset: huge, signature: Bytes::new() };
+    chain.send(&from.key, registry, &call).await.unwrap();
+    let of_model =
+        Payouts::payCall { model, token: from.token, amount: U256::from(5), reference_: junk };
+    let approve = probity_chain::Token::approveCall {
+        spender: chain.contracts().payouts,
+        value: U256::from(5),
+    };
+    chain.send(&from.key, from.token, &approve).await.unwrap();
+    chain.send(&from.key, chain.contracts().payouts, &of_model).await.unwrap();
+    train_elsewhere(from, dataset, record.manifest).await;
+}
+
+/// A stranger's model and checkpoint on the victim's dataset.
+async fn train_elsewhere(from: &Party, dataset: B256, named: B256) {
+    let chain = from.workspace.chain();
+    let (registry, author) = (chain.contracts().registry, from.address());
+    let model = Model {
+        name: named,
+        accountant: author,
+        dataBps: 1,
+        court: from.court(),
+        statement: named,
+        author,
+    };
+    let record = convert(&model).unwrap();
+    let call = Registry::registerModelCall { model: record, signature: Bytes::new() };
+    chain.send(&from.key, registry, &call).await.unwrap();
+    let run = Run { dataset, commitment: named, statement: named, author };
+    let record = convert(&run).unwrap();
+    let call = Registry::commitRunCall { run: record, signature: Bytes::new() };
+    chain.send(&from.key, registry, &call).await.unwrap();
+    for salt in 0..4_u8 {
+        let checkpoint = Checkpoint {
+            model: record_id(&model),
+            digest: B256::repeat_byte(salt),
+            dataset,
+            run: record_id(&run),
+            parents: vec![],
+            statement: named,
+            author,
+        };
+        let call = Registry::registerCheckpointCall {
+            checkpoint: convert(&checkpoint).unwrap(),
+            run: convert(&run).unwrap(),
+            signature: Bytes::new(),
+        };
+        chain.send(&from.key, registry, &call).await.unwrap();
+    }
 }
 
 /// Records whose statements nobody here has.

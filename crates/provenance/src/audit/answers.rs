@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use alloy_primitives::{Address, B256};
-use probity_core::{Digest, Label, records::record_id};
+use probity_core::{Digest, Label, finding::plain, records::record_id};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -90,7 +90,7 @@ pub(super) fn answer(audit: &Audit<'_>, facts: &Facts) -> Vec<Answer> {
 }
 
 fn point(label: Label, text: impl Into<String>) -> Point {
-    Point { label, text: text.into() }
+    Point { label, text: plain(&text.into()) }
 }
 
 /// The label of a claim by name, or `Missing` where the check did not get there.
@@ -129,6 +129,9 @@ fn model(audit: &Audit<'_>, facts: &Facts) -> Vec<Point> {
 
 fn data(audit: &Audit<'_>, facts: &Facts) -> Vec<Point> {
     let mut points = Vec::new();
+    for claim in audit.claims.iter().filter(|claim| claim.name == "checkpoint.parents") {
+        points.push(point(claim.label, claim.text.clone()));
+    }
     for (id, manifest) in &facts.manifests {
         let mut licences: BTreeMap<&str, usize> = BTreeMap::new();
         let mut authors: BTreeMap<Address, usize> = BTreeMap::new();

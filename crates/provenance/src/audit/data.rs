@@ -220,6 +220,24 @@ impl Audit<'_> {
         self.check_files(head);
     }
 
+    /// What a checkpoint was made from: here and untainted, or said to be missing.
+    fn check_parents(&mut self, id: B256, checkpoint: &Checkpoint) {
+        for parent in &checkpoint.parents {
+            let known = self.records.checkpoints.iter().find(|known| record_id(*known) == *parent);
+            let Some(known) = known else {
+                let text = format!(
+                    "checkpoint {id} was made from checkpoint {parent}; on which data is not in this bundle"
+                );
+                self.claim("checkpoint.parents", Label::Missing, text);
+                continue;
+            };
+            if !self.records.removed_from(known.dataset).is_empty() {
+                let text = format!("checkpoint {parent}, which it was made from, is tainted");
+                self.findings.push(Finding::warning("checkpoint.parent.tainted", id, text));
+            }
+        }
+    }
+
     fn check_inherited_taint(&mut self, head: &Checkpoint) {
         let id = record_id(head);
         let slot = ledger::inherited_slot(id);
@@ -276,6 +294,13 @@ impl Audit<'_> {
         if !good {
             return self.broken("checkpoint.statement.mismatch", id, "record and statement differ");
         }
+        let run = self.records.runs.iter().find(|run| record_id(*run) == checkpoint.run);
+        let named = (checkpoint.author, checkpoint.dataset);
+        if run.is_none_or(|run| (run.author, run.dataset) != named) {
+            let message = "its run is another author's or of another dataset";
+            return self.broken("checkpoint.run.mismatch", id, message);
+        }
+        self.check_parents(id, checkpoint);
         let registry = self.sealed.index.chain.registry;
         let time = |audit: &Self, id| audit.ledger.record(registry, id).map(|record| record.time);
         match (time(self, checkpoint.run), time(self, id)) {

@@ -1,5 +1,7 @@
 //! Block header, storage proofs, and the records that they show.
 
+use std::collections::BTreeSet;
+
 use alloy_primitives::{Address, B256};
 use probity_core::{Finding, Label, records::record_id};
 
@@ -121,6 +123,12 @@ impl Audit<'_> {
         wanted.extend(records.models.iter().map(|r| (record_id(r), Kind::Model, r.author)));
         wanted
             .extend(records.checkpoints.iter().map(|r| (record_id(r), Kind::Checkpoint, r.author)));
+        let mut seen = BTreeSet::new();
+        for (id, ..) in &wanted {
+            if !seen.insert(*id) {
+                self.broken("record.duplicate", id, "it is in the bundle twice");
+            }
+        }
         let total = wanted.len();
         let good = wanted
             .into_iter()

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use alloy_primitives::{Address, B256, U256};
-use probity_core::{Digest, Label, money::Bps, records::record_id};
+use probity_core::{Digest, Finding, Label, money::Bps, records::record_id};
 
 use super::{
     Audit,
@@ -124,10 +124,37 @@ impl Audit<'_> {
                 Before { received: known.received, accounted: known.received, held: epoch.held };
             previous.clone_from(&epoch.entries);
         }
+        self.check_versions(token, epochs);
         let last = epochs.last().cloned();
         self.compare(token, vault, pool, last.as_ref());
         let claimed = self.check_claims(vault, &previous);
         Some(Payout { token, pool, last, claimed })
+    }
+
+    /// Epochs are computed from the version that was the head's then, with what was removed by then.
+    /// When a root was accepted is not in the chain's state, so what differs from now is a warning.
+    fn check_versions(&mut self, token: Address, epochs: &[Computation]) {
+        let place = |id: B256| self.records.datasets.iter().position(|d| record_id(d) == id);
+        let places: Vec<Option<usize>> =
+            epochs.iter().map(|epoch| place(epoch.terms.dataset)).collect();
+        let goes_back = places.windows(2).any(|pair| pair[1] < pair[0]);
+        let head = self.records.checkpoints.last().map(|head| head.dataset);
+        let mut weak = Vec::new();
+        if goes_back {
+            weak.push("an epoch goes back to an earlier dataset version than the one before it");
+        }
+        if let Some(last) = epochs.last() {
+            if Some(last.terms.dataset) != head {
+                weak.push(
+                    "the newest epoch is computed from another dataset version than the head's",
+                );
+            } else if last.removed != self.records.removed_from(last.terms.dataset) {
+                weak.push("the newest epoch leaves out other items than challenges removed");
+            }
+        }
+        for text in weak {
+            self.findings.push(Finding::warning("payout.dataset.other", token, text));
+        }
     }
 
     fn recompute(
@@ -193,10 +220,14 @@ impl Audit<'_> {
                 );
                 self.claim("payout.computed", Label::Verified, text);
             }
-            let text = format!(
-                "its root is the accepted one: {} of {} received in token {token} are distributed",
-                pool.funded, pool.received
-            );
+            let text = if epoch == 0 {
+                format!("{} came in in token {token}; nothing was distributed yet", pool.received)
+            } else {
+                format!(
+                    "its root is the accepted one: {} of {} received in token {token} are distributed",
+                    pool.funded, pool.received
+                )
+            };
             self.claim("payout.accepted", self.chain_label, text);
             if epoch > 1 {
                 let text =

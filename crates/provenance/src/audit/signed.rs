@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use alloy_primitives::Address;
 use probity_core::{
     Digest, Label,
+    keys::PublicKey,
     log::{Checkpoint, VerifierKey, leaf_hash},
     records::record_id,
     statement::{self, Signed},
@@ -23,6 +24,13 @@ pub(crate) type Statements = BTreeMap<Digest, Signed>;
 pub(crate) type OptOuts = BTreeMap<Digest, (u64, Address)>;
 /// Contents statements by digest.
 pub(crate) type Batches = BTreeMap<Digest, Batch>;
+
+/// Every predicate of ours names its author, who must be among the signers.
+fn is_signed_by_author(signed: &Signed) -> bool {
+    let author = signed.statement.predicate.get("author").and_then(serde_json::Value::as_str);
+    let author = author.and_then(|author| author.parse::<Address>().ok());
+    author.is_some_and(|author| signed.signers.contains(&PublicKey::Account(author)))
+}
 
 impl Audit<'_> {
     pub(super) fn check_statements(&mut self) -> Statements {
@@ -44,6 +52,10 @@ impl Audit<'_> {
             }
             if !signed.findings.is_empty() {
                 self.findings.extend(signed.findings);
+                continue;
+            }
+            if !is_signed_by_author(&signed) {
+                self.broken("statement.author.unsigned", name, "its author did not sign it");
                 continue;
             }
             let leaf = leaf_hash(Digest::of(bytes).as_bytes());

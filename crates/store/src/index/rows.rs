@@ -19,7 +19,8 @@ pub struct Record {
     pub log_index: u64,
     /// The block's time, in seconds since 1970.
     pub time: u64,
-    /// The kind's own fields. Kept as canonical JSON.
+    /// The kind's own fields. Kept as JSON with sorted names and integers of 64 bits; not in canonical
+    /// form, which has no integers beyond 2^53.
     pub body: serde_json::Value,
 }
 

@@ -1,4 +1,3 @@
-use probity_core::json;
 use sqlx::{Any, AssertSqlSafe, Executor as _, Row as _, Transaction};
 
 use super::{
@@ -48,7 +47,7 @@ impl Index {
 /// The batch as rows of values that both databases hold, or why some value is not one.
 fn prepare(batch: &Batch) -> Result<[(&'static Table, Rows); 6], IndexError> {
     let records = batch.records.iter().map(|record| {
-        let body = json::canonical(&record.body).ok().and_then(|b| String::from_utf8(b).ok());
+        let body = serde_json::to_string(&record.body).ok();
         let body = body.ok_or_else(|| value_error("body", "JSON", &record.body.to_string()))?;
         Ok(vec![
             text("id", &record.id)?,

@@ -8,9 +8,11 @@ use std::{
 use serde_json::Value;
 
 /// The floors. Rooms on one floor do not import each other.
-const FLOORS: [(&str, u8); 9] = [
+const FLOORS: [(&str, u8); 11] = [
     ("probity-core", 0),
     ("probity-provenance", 1),
+    ("probity-zk", 1),
+    ("probity-zk-prover", 2),
     ("probity-compute", 2),
     ("probity-devchain", 2),
     ("probity-chain", 2),
@@ -22,7 +24,7 @@ const FLOORS: [(&str, u8); 9] = [
 ];
 
 /// Rooms that do no I/O: they may not even be built with what does.
-const PURE: [&str; 2] = ["probity-core", "probity-provenance"];
+const PURE: [&str; 3] = ["probity-core", "probity-provenance", "probity-zk"];
 const IMPURE: [&str; 6] = ["tokio", "reqwest", "axum", "sqlx", "object_store", "redb"];
 
 fn metadata(arguments: &[&str]) -> Value {

@@ -45,7 +45,7 @@ fn value(name: &str, dims: &[i64]) -> ValueInfo {
 }
 
 fn ramp(count: usize) -> Vec<f32> {
-    (0..count).map(|i| ((i * 7 % 19) as f32 - 9.0) / 10.0).collect()
+    (0..count).map(|i| (f32::from(u8::try_from(i * 7 % 19).unwrap()) - 9.0) / 10.0).collect()
 }
 
 /// Convolution, normalisation, `Relu`, both pools, flattening, two products.
@@ -165,7 +165,7 @@ fn hostile_tensors_are_refused() {
 fn damaged_files_never_panic() {
     let bytes = model().encode_to_vec();
     for length in 0..bytes.len() {
-        let _: Result<Graph, ImportError> = Graph::from_onnx(&bytes[..length]);
+        drop(Graph::from_onnx(&bytes[..length]));
     }
     let mut random = 7u64;
     for _ in 0..3000 {
@@ -176,7 +176,7 @@ fn damaged_files_never_panic() {
         damaged[at] ^= random.to_le_bytes()[4] | 1;
         if let Ok(graph) = Graph::from_onnx(&damaged) {
             let count = graph.input.iter().product::<u32>() as usize;
-            let _: Result<_, QuantiseError> = quantise(&graph, &[ramp(count.min(1 << 16))]);
+            drop(quantise(&graph, &[ramp(count.min(1 << 16))]));
         }
     }
 }

@@ -405,11 +405,15 @@ library Walks {
             left = Messages.rounds(walk.reader, left, rounds, point);
             walk.next = Fr.alloc(count);
             uint256 challenge = Messages.scalars(walk.reader, 9, count, walk.next);
-            Gathered memory gathered;
-            gathered.operations = new uint256[](convs);
-            gathered.terms = new uint256[](convs);
-            gathered.points = new uint256[](convs);
-            gathered.values = new uint256[](convs);
+            Gathered memory gathered = Gathered({
+                count: 0,
+                operations: new uint256[](convs),
+                terms: new uint256[](convs),
+                points: new uint256[](convs),
+                values: new uint256[](convs),
+                rounds: 0,
+                sent: 0
+            });
             if (instances(walk, batching, point, rounds, gathered) != left) {
                 Messages.reject(Reason.Operations);
             }

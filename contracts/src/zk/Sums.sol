@@ -79,9 +79,9 @@ library Sums {
         uint256 taps
     ) internal pure returns (uint256 sum) {
         unchecked {
-            uint256 kernel = term.kernel[axis];
-            uint256 stride = term.stride[axis];
-            int256 pad = term.pad[axis];
+            uint256 kernel = Plans.kernel(term, axis);
+            uint256 stride = Plans.stride(term, axis);
+            int256 pad = Plans.pad(term, axis);
             assembly ("memory-safe") {
                 let out := mload(tables)
                 let spot := mload(add(tables, 32))

@@ -512,7 +512,8 @@ library Walks {
             uint256 id = SUM | points[0] << 192 | points[1] << 128 | sizes[0] << 96 | sizes[1] << 64;
             // A padding is a signed byte; flipping the sign keeps it apart from the others.
             // forge-lint: disable-next-line(unsafe-typecast)
-            id |= term.kernel[axis] << 32 | term.stride[axis] << 16 | uint256(term.pad[axis] + 128);
+            id |= Plans.kernel(term, axis) << 32 | Plans.stride(term, axis) << 16
+            | uint256(Plans.pad(term, axis) + 128);
             if (taps == 0) {
                 uint256 known = find(walk, id);
                 if (known > 0) return walk.cachedTables[known - 1];
@@ -578,11 +579,11 @@ library Walks {
     ) private pure returns (uint256 value) {
         unchecked {
             uint256 channel = Plans.bitsOf(from[0]);
-            uint256 rows = Plans.bitsOf(term.kernel[0]);
+            uint256 rows = Plans.bitsOf(Plans.kernel(term, 0));
             uint256 taps = a + (channel << 5);
             uint256[2] memory tables = [
                 table(walk, taps, rows),
-                table(walk, taps + (rows << 5), Plans.bitsOf(term.kernel[1]))
+                table(walk, taps + (rows << 5), Plans.bitsOf(Plans.kernel(term, 1)))
             ];
             value = reachBoth(walk, op, term, from, own, tables);
             uint256 spot = Fr.concat(op.point, walk.plan.batchBits, a, channel);

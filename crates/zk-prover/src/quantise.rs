@@ -336,7 +336,7 @@ impl Builder<'_> {
     /// `max(m, x) = m + relu(x − m)`, one tap after the other.
     fn maximum(&mut self, node: &Node, input: usize, window: Window) -> Result<(), QuantiseError> {
         let from = self.value(input);
-        if window.pad != [0, 0] && from.negative {
+        if from.negative && overhangs(window, &node.shape, self.graph.shape(input)) {
             return Err(QuantiseError::PaddedMaximum(node.name.clone()));
         }
         let tap = |row: u8, column: u8, coefficient: i32| {
@@ -389,6 +389,17 @@ impl Builder<'_> {
             _ => Err(QuantiseError::Overflow { layer, reach, bound }),
         }
     }
+}
+
+/// Whether a window meets padding, in front or behind.
+fn overhangs(window: Window, to: &[u32], from: &[u32]) -> bool {
+    let behind = |axis: usize| {
+        let last = to.get(axis + 1).map_or(0, |size| size.saturating_sub(1));
+        let end = last * u32::from(window.stride[axis]) + u32::from(window.kernel[axis]);
+        i64::from(end) - i64::from(window.pad[axis])
+            > from.get(axis + 1).copied().unwrap_or(0).into()
+    };
+    window.pad != [0, 0] || behind(0) || behind(1)
 }
 
 /// Drops tables that nothing uses and chooses the rows' length.

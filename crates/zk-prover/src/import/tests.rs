@@ -124,7 +124,9 @@ fn what_is_not_supported_is_named() {
     assert!(error.to_string().contains("supported are Add"));
     let error = changed(|g| g.node[2].domain = "custom".into());
     assert!(matches!(error, ImportError::Operator { .. }));
-    let error = changed(|g| g.node[0].attribute.push(int("group", 2)));
+    let error = changed(|g| g.node[0].attribute.push(int("group", 3)));
+    assert!(matches!(error, ImportError::Shape { .. }));
+    let error = changed(|g| g.node[4].attribute.push(ints("pads", &[0, 0, 1, 1])));
     assert!(matches!(error, ImportError::Unsupported { .. }));
     let error = changed(|g| g.node[3].attribute.push(int("ceil_mode", 1)));
     assert!(matches!(error, ImportError::Unsupported { .. }));
@@ -195,4 +197,46 @@ fn calibration_is_checked() {
     let error = quantise(&graph, &[vec![f32::MAX; 16]]);
     assert!(matches!(error, Err(QuantiseError::NotFinite(_))), "{error:?}");
     assert!(quantise(&graph, &[vec![0.0; 16]]).is_ok());
+}
+
+#[test]
+fn groups_and_spatial_means() {
+    let mut grouped = model();
+    let graph = grouped.graph.as_mut().unwrap();
+    graph.input[0] = value("x", &[1, 2, 4, 4]);
+    graph.node[0].attribute.push(int("group", 2));
+    // A mean instead of the average pool and the flattening.
+    graph.node[4] =
+        node("ReduceMean", &["p"], "f", vec![ints("axes", &[2, 3]), int("keepdims", 0)]);
+    graph.node.remove(5);
+    let graph = Graph::from_onnx(&grouped.encode_to_vec()).unwrap();
+    let values = graph.run(&ramp(32)).unwrap();
+    // Each output channel sees its own input channel only.
+    let mut other = ramp(32);
+    other[16..].fill(1.0);
+    let changed = graph.run(&other).unwrap();
+    assert_eq!(values[1][..16], changed[1][..16]);
+    assert_ne!(values[1][16..], changed[1][16..]);
+    let pooled = &values[3];
+    let means: Vec<f32> = pooled.chunks(4).map(|plane| plane.iter().sum::<f32>() / 4.0).collect();
+    assert_eq!(values[4], means);
+}
+
+#[test]
+fn a_padded_maximum_needs_values_from_zero() {
+    // In front; behind, where the second step's window ends past the last row and column.
+    for (pads, stride) in [([1, 1, 0, 0], 2), ([0, 0, 1, 1], 3)] {
+        let mut padded = model();
+        let graph = padded.graph.as_mut().unwrap();
+        graph.node[3].attribute[1] = ints("strides", &[stride; 2]);
+        graph.node[3].attribute.push(ints("pads", &pads));
+        let fine = Graph::from_onnx(&padded.encode_to_vec()).unwrap();
+        assert!(quantise(&fine, &[ramp(16)]).is_ok());
+        // Without the Relu before it, padding would win over negative values.
+        let graph = padded.graph.as_mut().unwrap();
+        graph.node[3].input[0] = "n".into();
+        graph.node.remove(2);
+        let negative = Graph::from_onnx(&padded.encode_to_vec()).unwrap();
+        assert!(matches!(quantise(&negative, &[ramp(16)]), Err(QuantiseError::PaddedMaximum(_))));
+    }
 }

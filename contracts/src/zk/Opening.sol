@@ -147,14 +147,14 @@ library Opening {
             column &= ~Walks.WITNESS;
             uint256 row = column >> (8 + rowBits);
             uint256 tall = (column & 255) > rowBits ? (column & 255) - rowBits : 0;
-            uint256 fold = Fr.eqTable(walk.claims.points[claim], tall);
             if (row + (1 << tall) > scalars.length) Messages.reject(Reason.Key);
+            uint256 fold = Fr.scaledTable(walk.claims.points[claim], tall, theta);
             uint256 count = 1 << tall;
             assembly ("memory-safe") {
                 let p := P
                 let to := add(add(scalars, 32), shl(5, row))
                 for { let end := add(to, shl(5, count)) } lt(to, end) { to := add(to, 32) } {
-                    mstore(to, addmod(mload(to), mulmod(theta, mload(fold), p), p))
+                    mstore(to, addmod(mload(to), mload(fold), p))
                     fold := add(fold, 32)
                 }
             }
@@ -291,13 +291,15 @@ library Opening {
                 points := add(points, 96)
             } {
                 let scalar := mload(word)
-                let used := or(all, gt(scalar, 0))
-                let point := or(calldataload(points), calldataload(add(points, 32)))
-                if and(used, gt(or(point, calldataload(add(points, 64))), 0)) {
-                    mstore(end, 0)
-                    calldatacopy(add(end, 16), points, 48)
-                    mstore(add(end, 64), 0)
-                    calldatacopy(add(end, 80), add(points, 48), 48)
+                // Each coordinate of 48 bytes as 16 and 32 of them.
+                let x := calldataload(points)
+                let y := calldataload(add(points, 48))
+                let low := or(calldataload(add(points, 16)), calldataload(add(points, 64)))
+                if and(or(all, gt(scalar, 0)), gt(or(or(x, y), low), 0)) {
+                    mstore(end, shr(128, x))
+                    mstore(add(end, 32), calldataload(add(points, 16)))
+                    mstore(add(end, 64), shr(128, y))
+                    mstore(add(end, 96), calldataload(add(points, 64)))
                     mstore(add(end, 128), scalar)
                     end := add(end, 160)
                 }

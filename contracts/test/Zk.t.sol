@@ -20,8 +20,8 @@ contract ZkTest is VectorFile {
 
     function testVectors() public {
         (uint256 good, uint256 bad) = all("zk/v1/index.json");
-        vm.assertEq(good, 4);
-        vm.assertGe(bad, 40);
+        vm.assertEq(good, 6);
+        vm.assertGe(bad, 43);
     }
 
     /// What provers that cheat send.

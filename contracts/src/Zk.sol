@@ -2,7 +2,7 @@
 pragma solidity 0.8.37;
 
 import {IZk, InferenceClaim, Reason} from "./interfaces/IZk.sol";
-import {Fr, P} from "./zk/Fr.sol";
+import {Fr} from "./zk/Fr.sol";
 import {Messages, Reader} from "./zk/Messages.sol";
 import {Opening} from "./zk/Opening.sol";
 import {Plan, Plans} from "./zk/Plan.sol";

@@ -62,12 +62,21 @@ library Fr {
 
     /// `eq(point, ·)` for every index of `bits` bits.
     function eqTable(uint256 point, uint256 bits) internal pure returns (uint256 table) {
+        return scaledTable(point, bits, 1);
+    }
+
+    /// `factor · eq(point, ·)`.
+    function scaledTable(uint256 point, uint256 bits, uint256 factor)
+        internal
+        pure
+        returns (uint256 table)
+    {
         unchecked {
             table = alloc(1 << bits);
             assembly ("memory-safe") {
                 let p := P
 
-                mstore(table, 1)
+                mstore(table, factor)
                 let end := add(point, shl(5, bits))
                 for { let size := 32 } lt(point, end) { size := shl(1, size) } {
                     let c := mload(point)

@@ -41,23 +41,27 @@ library Opening {
             uint256 left = Messages.rounds(walk.reader, value, plan.rowBits, point);
             uint256 values = Fr.alloc(count);
             uint256 theta = Messages.scalars(walk.reader, 11, count, values);
-            Rows memory rows;
-            rows.key = new uint256[](plan.keyRows);
-            rows.witness = new uint256[](plan.witnessRows);
+            Rows memory rows = none(plan);
             weigh(walk, rows, groups, batching, [point, values, theta, left]);
 
             value = 0;
             for (uint256 i = count; i > 0; --i) {
                 value = Fr.add(Fr.mul(value, theta), Fr.load(values, i - 1));
             }
-            Ends memory ends;
+            Ends memory ends =
+                Ends({beta: 0, inverse: 0, mu: 0, symmetric: 0, quotient: 0, values: 0});
             (ends.symmetric, ends.beta) = Messages.points(walk.reader, 12, 1);
             ends.values = Fr.alloc(4);
             ends.mu = Messages.scalars(walk.reader, 13, 4, ends.values);
-            (ends.quotient,) = Messages.points(walk.reader, 14, 1);
+            // The last message answers nothing.
+            ends.quotient = Messages.take(walk.reader, POINT_BYTES);
             symmetric(plan, ends, point, value);
             pairing(plan, rows, ends, witness);
         }
+    }
+
+    function none(Plan memory plan) private pure returns (Rows memory) {
+        return Rows({key: new uint256[](plan.keyRows), witness: new uint256[](plan.witnessRows)});
     }
 
     function batch(Claims memory claims, uint256 batching) private pure returns (uint256 value) {
@@ -72,9 +76,7 @@ library Opening {
     function group(Walk memory walk, uint256[] memory groups) private pure returns (uint256 count) {
         unchecked {
             Plan memory plan = walk.plan;
-            Rows memory known;
-            known.key = new uint256[](plan.keyRows);
-            known.witness = new uint256[](plan.witnessRows);
+            Rows memory known = none(plan);
             for (uint256 i = 0; i < groups.length; ++i) {
                 uint256 column = walk.claims.columns[i];
                 if (column & 255 > plan.rowBits) {
@@ -145,13 +147,14 @@ library Opening {
             column &= ~Walks.WITNESS;
             uint256 row = column >> (8 + rowBits);
             uint256 tall = (column & 255) > rowBits ? (column & 255) - rowBits : 0;
-            uint256 fold = Fr.eqTable(walk.claims.points[claim], tall);
             if (row + (1 << tall) > scalars.length) Messages.reject(Reason.Key);
+            uint256 fold = Fr.scaledTable(walk.claims.points[claim], tall, theta);
+            uint256 count = 1 << tall;
             assembly ("memory-safe") {
                 let p := P
                 let to := add(add(scalars, 32), shl(5, row))
-                for { let end := add(to, shl(5, shl(tall, 1))) } lt(to, end) { to := add(to, 32) } {
-                    mstore(to, addmod(mload(to), mulmod(theta, mload(fold), p), p))
+                for { let end := add(to, shl(5, count)) } lt(to, end) { to := add(to, 32) } {
+                    mstore(to, addmod(mload(to), mload(fold), p))
                     fold := add(fold, 32)
                 }
             }
@@ -288,13 +291,15 @@ library Opening {
                 points := add(points, 96)
             } {
                 let scalar := mload(word)
-                let used := or(all, gt(scalar, 0))
-                let point := or(calldataload(points), calldataload(add(points, 32)))
-                if and(used, gt(or(point, calldataload(add(points, 64))), 0)) {
-                    mstore(end, 0)
-                    calldatacopy(add(end, 16), points, 48)
-                    mstore(add(end, 64), 0)
-                    calldatacopy(add(end, 80), add(points, 48), 48)
+                // Each coordinate of 48 bytes as 16 and 32 of them.
+                let x := calldataload(points)
+                let y := calldataload(add(points, 48))
+                let low := or(calldataload(add(points, 16)), calldataload(add(points, 64)))
+                if and(or(all, gt(scalar, 0)), gt(or(or(x, y), low), 0)) {
+                    mstore(end, shr(128, x))
+                    mstore(add(end, 32), calldataload(add(points, 16)))
+                    mstore(add(end, 64), shr(128, y))
+                    mstore(add(end, 96), calldataload(add(points, 64)))
                     mstore(add(end, 128), scalar)
                     end := add(end, 160)
                 }

@@ -10,10 +10,8 @@ struct Term {
     uint256 input;
     int256 coefficient;
     uint256 kept;
-    /// Rows and columns: kernel, stride, padding.
-    uint256[2] kernel;
-    uint256[2] stride;
-    int256[2] pad;
+    /// Six bytes: kernel, stride and padding, rows before columns.
+    uint256 window;
     uint256 weights;
     uint256 variables;
 }
@@ -181,17 +179,28 @@ library Plans {
                 if (term.kind > 3 || term.input > spot) Messages.reject(Reason.Key);
                 if (term.kind == 0 || term.kind == 3) term.coefficient = signed(reader, 4);
                 if (term.kind == 1) term.kept = number(reader, 1);
-                if (term.kind >= 2) window(reader, term);
+                if (term.kind >= 2) term.window = number(reader, 6);
                 check(op.shape, tensor(plan, term.input), term);
             }
         }
     }
 
-    function window(Reader memory reader, Term memory term) private pure {
+    function kernel(Term memory term, uint256 axis) internal pure returns (uint256) {
         unchecked {
-            term.kernel = [number(reader, 1), number(reader, 1)];
-            term.stride = [number(reader, 1), number(reader, 1)];
-            term.pad = [signed(reader, 1), signed(reader, 1)];
+            return (term.window >> (40 - 8 * axis)) & 255;
+        }
+    }
+
+    function stride(Term memory term, uint256 axis) internal pure returns (uint256) {
+        unchecked {
+            return (term.window >> (24 - 8 * axis)) & 255;
+        }
+    }
+
+    function pad(Term memory term, uint256 axis) internal pure returns (int256 value) {
+        uint256 window = term.window;
+        assembly ("memory-safe") {
+            value := signextend(0, shr(sub(8, shl(3, axis)), window))
         }
     }
 
@@ -220,14 +229,14 @@ library Plans {
                 fits = to.length == 3 && from.length == 3;
                 if (fits && term.kind == 3) fits = to[0] == from[0];
                 for (uint256 i = 0; i < 2; ++i) {
-                    fits = fits && term.kernel[i] > 0 && term.kernel[i] <= 16;
-                    fits = fits && term.stride[i] > 0 && term.stride[i] <= 16;
+                    // From 1 to 16.
+                    fits = fits && (kernel(term, i) - 1 < 16) && (stride(term, i) - 1 < 16);
                 }
                 if (fits && term.kind == 3) {
                     term.variables = bitsFrom(from, 1);
                 } else if (fits) {
                     term.variables =
-                        bitsOf(from[0]) + bitsOf(term.kernel[0]) + bitsOf(term.kernel[1]);
+                        bitsOf(from[0]) + bitsOf(kernel(term, 0)) + bitsOf(kernel(term, 1));
                 }
             }
             if (!fits) Messages.reject(Reason.Key);

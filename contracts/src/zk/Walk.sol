@@ -5,6 +5,7 @@ import {Reason} from "../interfaces/IZk.sol";
 import {Fr, P} from "./Fr.sol";
 import {Messages, Reader} from "./Messages.sol";
 import {Operation, Plan, Plans, Table, Term} from "./Plan.sol";
+import {Sums} from "./Sums.sol";
 
 /// Claims about committed columns. Columns of the witness have bit 255 set.
 struct Claims {
@@ -41,6 +42,8 @@ struct Walk {
 library Walks {
     uint256 internal constant WITNESS = 1 << 255;
     uint256 private constant MAX_CACHED = 64;
+    /// Marks what is kept as a sum, not a table.
+    uint256 private constant SUM = 1 << 255;
     uint256 private constant NONE = 255;
 
     function start(Walk memory walk) internal pure {
@@ -82,25 +85,38 @@ library Walks {
     function table(Walk memory walk, uint256 point, uint256 bits) private pure returns (uint256) {
         unchecked {
             uint256 id = point << 8 | bits;
-            uint256 found = 0;
-            uint256 count = walk.cached;
-            uint256[] memory ids = walk.cachedPoints;
-            assembly ("memory-safe") {
-                let id_ := add(ids, 32)
-                for { let end := add(id_, shl(5, count)) } lt(id_, end) { id_ := add(id_, 32) } {
-                    if eq(mload(id_), id) {
-                        found := sub(id_, ids)
-                        break
-                    }
+            uint256 known = find(walk, id);
+            if (known > 0) return walk.cachedTables[known - 1];
+            uint256 made = Fr.eqTable(point, bits);
+            keep(walk, id, made);
+            return made;
+        }
+    }
+
+    /// The number of what is kept under `id`, from 1; 0 if there is nothing.
+    function find(Walk memory walk, uint256 id) private pure returns (uint256 found) {
+        uint256 count = walk.cached;
+        uint256[] memory ids = walk.cachedPoints;
+        assembly ("memory-safe") {
+            let first := add(ids, 32)
+            // The newest is the likeliest.
+            for { let spot := add(ids, shl(5, count)) } iszero(lt(spot, first)) {
+                spot := sub(spot, 32)
+            } {
+                if eq(mload(spot), id) {
+                    found := shr(5, sub(spot, ids))
+                    break
                 }
             }
-            if (found > 0) return walk.cachedTables[(found >> 5) - 1];
-            uint256 made = Fr.eqTable(point, bits);
+        }
+    }
+
+    function keep(Walk memory walk, uint256 id, uint256 value) private pure {
+        unchecked {
             if (walk.cached < MAX_CACHED) {
                 walk.cachedPoints[walk.cached] = id;
-                walk.cachedTables[walk.cached++] = made;
+                walk.cachedTables[walk.cached++] = value;
             }
-            return made;
         }
     }
 
@@ -152,77 +168,21 @@ library Walks {
                 count *= shape[i];
             }
             uint256 place = 0;
+            // Rows of one plane lie side by side; the next plane's place skips the padding.
+            uint256 plane = shape.length > 1 ? shape[shape.length - 2] : count;
+            uint256 row = plane;
             for (; count > 0; --count) {
                 uint256 value = values.width == 1
-                    ? bytesLine(values.data, last, inner)
-                    : wordsLine(values.data, last, inner);
+                    ? Sums.bytesLine(values.data, last, inner)
+                    : Sums.wordsLine(values.data, last, inner);
                 value = Fr.mul(Fr.load(outer, place), value + offset);
                 sum = Fr.add(sum, value);
                 values.data += last * values.width;
-                place = following(shape, place);
-            }
-        }
-    }
-
-    /// The padded place of the row after the one at `place`.
-    function following(uint256[] memory shape, uint256 place) private pure returns (uint256) {
-        unchecked {
-            uint256 shift = 0;
-            for (uint256 i = shape.length - 1; i > 0; --i) {
-                uint256 bits = Plans.bitsOf(shape[i - 1]);
-                uint256 digit = (place >> shift) & ((1 << bits) - 1);
-                if (digit + 1 < shape[i - 1]) return place + (1 << shift);
-                place -= digit << shift;
-                shift += bits;
-            }
-            return place + (1 << shift);
-        }
-    }
-
-    /// `Σ inner · (value + 128)` over a row of bytes.
-    function bytesLine(uint256 data, uint256 count, uint256 inner)
-        private
-        pure
-        returns (uint256 sum)
-    {
-        assembly ("memory-safe") {
-            let p := P
-
-            let end := add(data, count)
-            // Eight at a time; flipping a byte's sign bit adds 128.
-            for {} iszero(lt(sub(end, data), 8)) { data := add(data, 8) } {
-                let word := xor(calldataload(data), shl(192, 0x8080808080808080))
-                sum := addmod(sum, mulmod(byte(0, word), mload(inner), p), p)
-                sum := addmod(sum, mulmod(byte(1, word), mload(add(inner, 32)), p), p)
-                sum := addmod(sum, mulmod(byte(2, word), mload(add(inner, 64)), p), p)
-                sum := addmod(sum, mulmod(byte(3, word), mload(add(inner, 96)), p), p)
-                sum := addmod(sum, mulmod(byte(4, word), mload(add(inner, 128)), p), p)
-                sum := addmod(sum, mulmod(byte(5, word), mload(add(inner, 160)), p), p)
-                sum := addmod(sum, mulmod(byte(6, word), mload(add(inner, 192)), p), p)
-                sum := addmod(sum, mulmod(byte(7, word), mload(add(inner, 224)), p), p)
-                inner := add(inner, 256)
-            }
-            for {} lt(data, end) { data := add(data, 1) } {
-                let value := xor(shr(248, calldataload(data)), 0x80)
-                sum := addmod(sum, mulmod(value, mload(inner), p), p)
-                inner := add(inner, 32)
-            }
-        }
-    }
-
-    /// `Σ inner · (value + 2^63)` over a row of 64-bit words.
-    function wordsLine(uint256 data, uint256 count, uint256 inner)
-        private
-        pure
-        returns (uint256 sum)
-    {
-        assembly ("memory-safe") {
-            let p := P
-
-            for { let end := add(data, shl(3, count)) } lt(data, end) { data := add(data, 8) } {
-                let value := xor(shr(192, calldataload(data)), 0x8000000000000000)
-                sum := addmod(sum, mulmod(value, mload(inner), p), p)
-                inner := add(inner, 32)
+                ++place;
+                if (--row == 0) {
+                    row = plane;
+                    place = Sums.following(shape, place - 1);
+                }
             }
         }
     }
@@ -405,11 +365,15 @@ library Walks {
             left = Messages.rounds(walk.reader, left, rounds, point);
             walk.next = Fr.alloc(count);
             uint256 challenge = Messages.scalars(walk.reader, 9, count, walk.next);
-            Gathered memory gathered;
-            gathered.operations = new uint256[](convs);
-            gathered.terms = new uint256[](convs);
-            gathered.points = new uint256[](convs);
-            gathered.values = new uint256[](convs);
+            Gathered memory gathered = Gathered({
+                count: 0,
+                operations: new uint256[](convs),
+                terms: new uint256[](convs),
+                points: new uint256[](convs),
+                values: new uint256[](convs),
+                rounds: 0,
+                sent: 0
+            });
             if (instances(walk, batching, point, rounds, gathered) != left) {
                 Messages.reject(Reason.Operations);
             }
@@ -524,49 +488,42 @@ library Walks {
             uint256 out = op.point + ((walk.plan.batchBits + Plans.bitsOf(op.shape[0])) << 5);
             product = 1;
             for (uint256 axis = 0; axis < 2; ++axis) {
-                uint256 outBits = Plans.bitsOf(op.shape[axis + 1]);
-                uint256 atBits = Plans.bitsOf(from[axis + 1]);
-                uint256[2] memory tables = [table(walk, out, outBits), table(walk, spot, atBits)];
+                uint256[2] memory points = [out, spot];
                 uint256[2] memory sizes = [op.shape[axis + 1], from[axis + 1]];
-                product = Fr.mul(product, reach(term, axis, tables, sizes, taps[axis]));
-                out += outBits << 5;
-                spot += atBits << 5;
+                uint256 value = along(walk, term, axis, points, sizes, taps[axis]);
+                product = Fr.mul(product, value);
+                out += Plans.bitsOf(sizes[0]) << 5;
+                spot += Plans.bitsOf(sizes[1]) << 5;
             }
         }
     }
 
-    function reach(
+    /// One axis of a window; what has no taps of its own is summed once, for the windows of a
+    /// maximum share it.
+    function along(
+        Walk memory walk,
         Term memory term,
         uint256 axis,
-        uint256[2] memory tables,
+        uint256[2] memory points,
         uint256[2] memory sizes,
         uint256 taps
-    ) private pure returns (uint256 sum) {
+    ) private pure returns (uint256 value) {
         unchecked {
-            uint256 kernel = term.kernel[axis];
-            uint256 stride = term.stride[axis];
-            int256 pad = term.pad[axis];
-            assembly ("memory-safe") {
-                let out := mload(tables)
-                let spot := mload(add(tables, 32))
-                let size := mload(add(sizes, 32))
-                let from := sub(0, pad)
-                let end := add(out, shl(5, mload(sizes)))
-                for {} lt(out, end) { out := add(out, 32) } {
-                    let inner := 0
-                    for { let tap := 0 } lt(tap, kernel) { tap := add(tap, 1) } {
-                        // A negative position is a large unsigned one.
-                        let position := add(from, tap)
-                        if lt(position, size) {
-                            let value := mload(add(spot, shl(5, position)))
-                            if taps { value := mulmod(value, mload(add(taps, shl(5, tap))), P) }
-                            inner := addmod(inner, value, P)
-                        }
-                    }
-                    sum := addmod(sum, mulmod(inner, mload(out), P), P)
-                    from := add(from, stride)
-                }
+            uint256 id = SUM | points[0] << 192 | points[1] << 128 | sizes[0] << 96 | sizes[1] << 64;
+            // A padding is a signed byte; flipping the sign keeps it apart from the others.
+            // forge-lint: disable-next-line(unsafe-typecast)
+            id |= Plans.kernel(term, axis) << 32 | Plans.stride(term, axis) << 16
+            | uint256(Plans.pad(term, axis) + 128);
+            if (taps == 0) {
+                uint256 known = find(walk, id);
+                if (known > 0) return walk.cachedTables[known - 1];
             }
+            uint256[2] memory tables = [
+                table(walk, points[0], Plans.bitsOf(sizes[0])),
+                table(walk, points[1], Plans.bitsOf(sizes[1]))
+            ];
+            value = Sums.reach(term, axis, tables, sizes, taps);
+            if (taps == 0) keep(walk, id, value);
         }
     }
 
@@ -622,11 +579,11 @@ library Walks {
     ) private pure returns (uint256 value) {
         unchecked {
             uint256 channel = Plans.bitsOf(from[0]);
-            uint256 rows = Plans.bitsOf(term.kernel[0]);
+            uint256 rows = Plans.bitsOf(Plans.kernel(term, 0));
             uint256 taps = a + (channel << 5);
             uint256[2] memory tables = [
                 table(walk, taps, rows),
-                table(walk, taps + (rows << 5), Plans.bitsOf(term.kernel[1]))
+                table(walk, taps + (rows << 5), Plans.bitsOf(Plans.kernel(term, 1)))
             ];
             value = reachBoth(walk, op, term, from, own, tables);
             uint256 spot = Fr.concat(op.point, walk.plan.batchBits, a, channel);

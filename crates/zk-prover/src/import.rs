@@ -18,7 +18,7 @@ use proto::{GraphProto, ModelProto, ValueInfo};
 
 /// Operators that are read.
 pub const SUPPORTED: &str = "Add, AveragePool, BatchNormalization, Clip, Constant, Conv, Dropout, Flatten, Gemm, \
-     GlobalAveragePool, Identity, MatMul, MaxPool, Relu, Reshape, Squeeze, Unsqueeze";
+     GlobalAveragePool, Identity, MatMul, MaxPool, ReduceMean, Relu, Reshape, Squeeze, Unsqueeze";
 /// Most weights of a model.
 const MAX_PARAMETERS: usize = 1 << 26;
 

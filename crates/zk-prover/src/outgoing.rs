@@ -15,6 +15,9 @@ pub(crate) struct Outgoing {
     /// Lets tests leave one message with data out of the transcript, counted from 0.
     #[cfg(test)]
     pub(crate) omit: Option<usize>,
+    /// Lets tests send this point in place of the first one.
+    #[cfg(test)]
+    pub(crate) stray: Option<Vec<u8>>,
 }
 
 impl Outgoing {
@@ -24,6 +27,8 @@ impl Outgoing {
             bytes: PROOF_HEADER.to_vec(),
             #[cfg(test)]
             omit: None,
+            #[cfg(test)]
+            stray: None,
         }
     }
 
@@ -45,7 +50,12 @@ impl Outgoing {
     }
 
     pub(crate) fn points(&mut self, tag: Tag, points: &[G1Affine]) -> Fr {
-        let data: Vec<u8> = points.iter().flat_map(encode_point).collect();
+        #[cfg_attr(not(test), expect(unused_mut, reason = "only tests change it"))]
+        let mut data: Vec<u8> = points.iter().flat_map(encode_point).collect();
+        #[cfg(test)]
+        if let Some(stray) = self.stray.take() {
+            data[..stray.len()].copy_from_slice(&stray);
+        }
         self.send(tag, &data)
     }
 

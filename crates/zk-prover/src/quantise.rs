@@ -2,7 +2,8 @@
 //! fixed point, ranges from calibration.
 
 use probity_zk::{
-    Model, ModelError, Network, NetworkError, Operation, Shape, Table, Term, Window,
+    Model, ModelError, ModelFileError, Network, NetworkError, Operation, Shape, Table, Term,
+    Window,
     model::Weights,
     plan::{BatchError, Plan},
     table::MAX_TABLE_BITS,
@@ -10,6 +11,8 @@ use probity_zk::{
 
 use crate::graph::{Graph, Kind, Node};
 
+/// First bytes of a quantised model.
+const QUANTISED_MAGIC: &[u8; 4] = b"PZQ1";
 /// Largest int8 magnitude used: symmetric.
 const TOP: f32 = 127.0;
 /// Bits after the point of multipliers that are not weights.
@@ -81,6 +84,31 @@ pub struct Quantised {
 }
 
 impl Quantised {
+    /// The model's bytes after both scales: input f32, output f64, big-endian bits.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let scales = [&QUANTISED_MAGIC[..], &self.input_scale.to_bits().to_be_bytes()].concat();
+        [scales, self.output_scale.to_bits().to_be_bytes().to_vec(), self.model.encode()].concat()
+    }
+
+    /// Reads what [`Quantised::to_bytes`] wrote.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, ModelFileError> {
+        let scales = ModelFileError::Malformed("a quantised model with positive scales");
+        let (head, model) = bytes.split_first_chunk::<16>().ok_or(scales.clone())?;
+        let (magic, rest) = head.split_at(4);
+        let word = |range: std::ops::Range<usize>| {
+            let bytes = rest.get(range).unwrap_or_default();
+            bytes.iter().fold(0u64, |word, byte| word << 8 | u64::from(*byte))
+        };
+        let input_scale = f32::from_bits(u32::try_from(word(0..4)).unwrap_or(0));
+        let output_scale = f64::from_bits(word(4..12));
+        let positive = input_scale.is_normal() && input_scale > 0.0;
+        if magic != QUANTISED_MAGIC || !positive || !output_scale.is_normal() || output_scale < 0.0
+        {
+            return Err(scales);
+        }
+        Ok(Self { model: Model::decode(model)?, input_scale, output_scale })
+    }
+
     /// Rounds an input to int8, saturating.
     pub fn encode(&self, input: &[f32]) -> Vec<i8> {
         input.iter().map(|x| round_i8(x / self.input_scale)).collect()
@@ -308,7 +336,7 @@ impl Builder<'_> {
     /// `max(m, x) = m + relu(x − m)`, one tap after the other.
     fn maximum(&mut self, node: &Node, input: usize, window: Window) -> Result<(), QuantiseError> {
         let from = self.value(input);
-        if window.pad != [0, 0] && from.negative {
+        if from.negative && overhangs(window, &node.shape, self.graph.shape(input)) {
             return Err(QuantiseError::PaddedMaximum(node.name.clone()));
         }
         let tap = |row: u8, column: u8, coefficient: i32| {
@@ -361,6 +389,17 @@ impl Builder<'_> {
             _ => Err(QuantiseError::Overflow { layer, reach, bound }),
         }
     }
+}
+
+/// Whether a window meets padding, in front or behind.
+fn overhangs(window: Window, to: &[u32], from: &[u32]) -> bool {
+    let behind = |axis: usize| {
+        let last = to.get(axis + 1).map_or(0, |size| size.saturating_sub(1));
+        let end = last * u32::from(window.stride[axis]) + u32::from(window.kernel[axis]);
+        i64::from(end) - i64::from(window.pad[axis])
+            > from.get(axis + 1).copied().unwrap_or(0).into()
+    };
+    window.pad != [0, 0] || behind(0) || behind(1)
 }
 
 /// Drops tables that nothing uses and chooses the rows' length.

@@ -1,5 +1,7 @@
 //! Provers that cheat, and what the verifier says to each. `docs/reference/zk-protocol.md` §7.
 
+mod forged;
+
 use ff::Field;
 use probity_zk::{
     Model, ModelKey, Network, Operation, Rejection, Shape, Statement, Table, Term, Window,
@@ -11,6 +13,9 @@ use probity_zk::{
 };
 
 use crate::{ProvingKey, outgoing::Outgoing, prove, prove::prove_witness, witness::Witness};
+
+/// Some columns fill several rows, some share one.
+const ROW_BITS: u8 = 8;
 
 fn shape(dimensions: &[u32]) -> Shape {
     Shape::new(dimensions).unwrap()
@@ -55,7 +60,7 @@ fn network() -> Network {
     ];
     let table = |bits, low, signed| Table { bits, low, signed };
     let tables = vec![table(14, 7, true), table(13, 7, false), table(9, 8, false)];
-    Network { row_bits: 6, input: shape(&[2, 5, 7]), operations, tables }
+    Network { row_bits: ROW_BITS, input: shape(&[2, 5, 7]), operations, tables }
 }
 
 fn model() -> Model {
@@ -390,15 +395,17 @@ fn points_and_scalars_that_are_none() {
     let case = Case::new(1);
     // A row that is not zero.
     let points = case.proof[5..].chunks(POINT_BYTES);
-    let row =
-        points.take(case.plan.witness.rows(6)).position(|row| row != [0; POINT_BYTES]).unwrap();
+    let row = points
+        .take(case.plan.witness.rows(ROW_BITS))
+        .position(|row| row != [0; POINT_BYTES])
+        .unwrap();
     let start = 5 + row * POINT_BYTES;
     let put = |at: usize, bytes: &[u8]| {
         let mut proof = case.proof.clone();
         proof[at..at + bytes.len()].copy_from_slice(bytes);
         case.check(&proof).unwrap_err()
     };
-    let rows = case.plan.witness.rows(6) * POINT_BYTES;
+    let rows = case.plan.witness.rows(ROW_BITS) * POINT_BYTES;
     let tree = 5 + rows;
     // Off the curve: a changed ordinate. On the curve, off the subgroup: x = 4 has the order-11
     // component that the cofactor leaves.
@@ -447,7 +454,7 @@ fn off_subgroup() -> Vec<u8> {
 #[test]
 fn rounds_dropped_reordered_repeated() {
     let case = Case::new(1);
-    let rows = case.plan.witness.rows(6) * POINT_BYTES;
+    let rows = case.plan.witness.rows(ROW_BITS) * POINT_BYTES;
     let (round, layer) = (3 * SCALAR_BYTES, 4 * SCALAR_BYTES);
     // Layer 3 of the tree has three rounds, after the root, one round, a layer, two, a layer.
     let first = 5 + rows + layer + round + layer + 2 * round + layer;

@@ -84,15 +84,7 @@ impl ModelKey {
         let mut bytes = KEY_MAGIC.to_vec();
         bytes.extend([NOT_HIDING, self.network.row_bits]);
         bytes.extend(CEREMONY);
-        write_shape(&mut bytes, &self.network.input);
-        bytes.extend(count(self.network.operations.len()).to_be_bytes());
-        for operation in &self.network.operations {
-            write_operation(&mut bytes, operation);
-        }
-        bytes.push(byte(self.network.tables.len()));
-        for table in &self.network.tables {
-            bytes.extend([0, table.bits, table.low, u8::from(table.signed)]);
-        }
+        write_network(&mut bytes, &self.network);
         bytes.extend(u32::try_from(self.rows.len()).unwrap_or(u32::MAX).to_be_bytes());
         for row in &self.rows {
             bytes.extend(curve::encode_point(row));
@@ -110,13 +102,7 @@ impl ModelKey {
         if reader.array::<32>()? != CEREMONY {
             return Err(KeyError::Ceremony);
         }
-        let input = reader.shape()?;
-        let operations = usize::from(u16::from_be_bytes(reader.array()?));
-        let operations = (0..operations).map(|_| reader.operation()).collect::<Result<_, _>>()?;
-        let tables = reader.byte()?;
-        let tables = (0..tables).map(|_| reader.table()).collect::<Result<_, _>>()?;
-        let network = Network { row_bits, input, operations, tables };
-        network.check()?;
+        let network = reader.network(row_bits)?;
         let expected = Plan::new(&network, 1)?.key.rows(row_bits);
         let got = u32::from_be_bytes(reader.array()?) as usize;
         if got != expected {
@@ -137,6 +123,19 @@ fn byte(value: usize) -> u8 {
 
 fn count(value: usize) -> u16 {
     u16::try_from(value).unwrap_or(u16::MAX)
+}
+
+/// Writes a network but for its rows' length.
+pub(crate) fn write_network(bytes: &mut Vec<u8>, network: &Network) {
+    write_shape(bytes, &network.input);
+    bytes.extend(count(network.operations.len()).to_be_bytes());
+    for operation in &network.operations {
+        write_operation(bytes, operation);
+    }
+    bytes.push(byte(network.tables.len()));
+    for table in &network.tables {
+        bytes.extend([0, table.bits, table.low, u8::from(table.signed)]);
+    }
 }
 
 fn write_shape(bytes: &mut Vec<u8>, shape: &Shape) {
@@ -175,16 +174,29 @@ fn write_window(bytes: &mut Vec<u8>, window: Window) {
     bytes.extend(window.pad.iter().flat_map(|pad| pad.to_be_bytes()));
 }
 
-struct Reader<'a>(&'a [u8]);
+/// What is left of the bytes being read.
+pub(crate) struct Reader<'a>(pub(crate) &'a [u8]);
 
 impl Reader<'_> {
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], KeyError> {
+    /// A network that is not refused.
+    pub(crate) fn network(&mut self, row_bits: u8) -> Result<Network, KeyError> {
+        let input = self.shape()?;
+        let operations = usize::from(u16::from_be_bytes(self.array()?));
+        let operations = (0..operations).map(|_| self.operation()).collect::<Result<_, _>>()?;
+        let tables = self.byte()?;
+        let tables = (0..tables).map(|_| self.table()).collect::<Result<_, _>>()?;
+        let network = Network { row_bits, input, operations, tables };
+        network.check()?;
+        Ok(network)
+    }
+
+    pub(crate) fn array<const N: usize>(&mut self) -> Result<[u8; N], KeyError> {
         let (head, rest) = self.0.split_first_chunk().ok_or(KeyError::Malformed("more bytes"))?;
         self.0 = rest;
         Ok(*head)
     }
 
-    fn byte(&mut self) -> Result<u8, KeyError> {
+    pub(crate) fn byte(&mut self) -> Result<u8, KeyError> {
         self.array::<1>().map(|[byte]| byte)
     }
 

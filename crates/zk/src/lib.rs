@@ -6,7 +6,7 @@
 //! | Module | Subject |
 //! |---|---|
 //! | [`network`], [`table`] | shapes, operations, lookup tables (§1) |
-//! | [`model`] | weights, and the interpreter that defines what a network computes (§1) |
+//! | [`model`], [`file`] | weights, the interpreter that defines what a network computes (§1), files |
 //! | [`key`], [`plan`] | the model key and the places of columns (§2) |
 //! | [`transcript`], [`statement`] | Fiat–Shamir with Keccak-256 (§3) |
 //! | [`lookup`], [`operations`], [`opening`] | the proof's three parts (§4 to §6) |
@@ -15,6 +15,7 @@
 mod bounds;
 pub mod curve;
 pub mod field;
+pub mod file;
 pub mod key;
 pub mod lookup;
 pub mod model;
@@ -29,6 +30,7 @@ pub mod table;
 pub mod transcript;
 mod verify;
 
+pub use file::ModelFileError;
 pub use key::{KeyError, ModelKey};
 pub use model::{Model, ModelError};
 pub use network::{Network, NetworkError, Operation, Shape, Term, Window};

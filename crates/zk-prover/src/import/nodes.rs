@@ -94,6 +94,7 @@ impl Context {
             "Conv" => self.conv(node),
             "BatchNormalization" => self.batch_normalization(node),
             "MaxPool" | "AveragePool" | "GlobalAveragePool" => self.pool(node),
+            "ReduceMean" => self.reduce_mean(node),
             _ => Err(ImportError::Operator { node: name(node), operator: node.op_type.clone() }),
         }
     }
@@ -287,12 +288,15 @@ impl Context {
     fn conv(&mut self, node: &NodeProto) -> Read<()> {
         let value = self.value(node, 0)?;
         let (shape, values) = self.floats(node, 1)?;
-        let (&[outputs, channels, rows, columns], weights) = (shape, values.to_vec()) else {
+        let &[outputs, per_group, rows, columns] = shape else {
             return unsupported(node, "a convolution over other than two dimensions");
         };
-        if integer(node, "group", 1) != 1 {
-            return unsupported(node, "groups");
+        let groups = usize::try_from(integer(node, "group", 1)).unwrap_or(0);
+        if groups == 0 || outputs % groups != 0 || per_group * rows * columns == 0 {
+            return misfit(node, format!("{groups} groups of {outputs} outputs"));
         }
+        let weights = ungroup(values, groups, outputs, per_group * rows * columns);
+        let channels = groups * per_group;
         let (window, shape) = self.window(node, &value, Some([rows, columns]))?;
         let bias = self.optional(node, 2, vec![0.0; outputs])?;
         if value.shape[0] as usize != channels || bias.len() != outputs || outputs == 0 {
@@ -345,10 +349,37 @@ impl Context {
         if node.op_type == "MaxPool" {
             return self.push(node, shape, Kind::MaxPool { input, window });
         }
-        if window.pad != [0, 0] && integer(node, "count_include_pad", 0) == 0 {
+        let padded =
+            attribute(node, "pads").is_some_and(|pads| pads.ints.iter().any(|pad| *pad != 0));
+        if padded && integer(node, "count_include_pad", 0) == 0 {
             return unsupported(node, "an average that leaves padding out");
         }
         self.push(node, shape, Kind::AveragePool { input, window })
+    }
+
+    /// The mean over both spatial dimensions, which is a global average.
+    fn reduce_mean(&mut self, node: &NodeProto) -> Read<()> {
+        let value = self.value(node, 0)?;
+        let &[channels, rows, columns] = value.shape.as_slice() else {
+            return unsupported(node, "a mean of other than channels, rows, columns");
+        };
+        let axes = match (attribute(node, "axes"), node.input.get(1)) {
+            (Some(axes), _) => axes.ints.clone(),
+            (None, Some(name)) => match self.constants.get(name) {
+                Some(Constant::Integers(axes)) => axes.clone(),
+                _ => return unsupported(node, "axes that are not constant"),
+            },
+            (None, None) => vec![],
+        };
+        if !matches!(axes.as_slice(), [2, 3] | [3, 2] | [-1, -2] | [-2, -1]) {
+            return unsupported(node, format!("a mean over {axes:?}"));
+        }
+        let whole = Some([rows as usize, columns as usize]);
+        let (window, pooled) = self.window(node, &value, whole)?;
+        self.push(node, pooled.clone(), Kind::AveragePool { input: value.index, window })?;
+        let shape = if integer(node, "keepdims", 1) == 0 { vec![channels] } else { pooled };
+        let index = self.graph.nodes.len();
+        self.alias(node, Value { index, shape })
     }
 
     /// Kernel, stride and padding; and the shape that comes out.
@@ -422,6 +453,18 @@ fn resolve(wanted: &[i64], shape: &[u32]) -> Option<Vec<usize>> {
     }
     let flat = matches!(rest, [-1]) || (rest.len() == 1 && usize::try_from(rest[0]) == Ok(count));
     flat.then(|| vec![count])
+}
+
+/// A grouped convolution's weights as a plain one's: zeros for the other groups' channels.
+fn ungroup(values: &[f32], groups: usize, outputs: usize, size: usize) -> Vec<f32> {
+    let mut weights = vec![];
+    for (output, own) in values.chunks(size).enumerate() {
+        let group = output * groups / outputs;
+        weights.resize(weights.len() + group * size, 0.0);
+        weights.extend_from_slice(own);
+        weights.resize(weights.len() + (groups - 1 - group) * size, 0.0);
+    }
+    weights
 }
 
 fn transpose(values: &[f32], rows: usize, columns: usize) -> Vec<f32> {

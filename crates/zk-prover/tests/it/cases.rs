@@ -7,7 +7,8 @@ use probity_zk_prover::{ProvingKey, prove};
 
 /// File names and contents: a case a file, and the list of them.
 pub(crate) fn files() -> Vec<(String, String)> {
-    let groups = [("perceptron", perceptron()), ("convolution", convolution())];
+    let groups =
+        [("perceptron", perceptron()), ("convolution", convolution()), ("linear", linear())];
     let mut files = vec![];
     let mut names = vec![];
     for (group, cases) in &groups {
@@ -133,6 +134,33 @@ fn convolution() -> Vec<Case> {
     let key = ProvingKey::new(model(&network)).unwrap();
     let mut cases = good(&key, &[1, 2]);
     cases.extend(bad(&cases[1], &key));
+    cases
+}
+
+/// No lookups at all: a tree without layers, a point of challenges alone.
+fn linear() -> Vec<Case> {
+    let operations = vec![
+        operation(&[4, 6], vec![Term::Dense { input: 0, kept: 1 }], None, 0, None),
+        operation(&[3], vec![Term::Dense { input: 1, kept: 0 }], Some(0), 0, None),
+    ];
+    let input = Shape::new(&[4, 5]).unwrap();
+    let network = Network { row_bits: 6, input, operations, tables: vec![] };
+    let weights = vec![
+        Weights { terms: vec![pattern(30, 1)], multipliers: vec![3; 6], bias: vec![] },
+        Weights { terms: vec![pattern(72, 2)], multipliers: vec![1, 2, 3], bias: vec![7, -8, 9] },
+    ];
+    let key = ProvingKey::new(Model::new(network, weights).unwrap()).unwrap();
+    let mut cases = good(&key, &[1, 3]);
+    let mut changed = |name: &str, change: fn(&mut Statement, &mut Vec<u8>)| {
+        let (mut statement, mut proof) = (cases[1].statement.clone(), cases[1].proof.clone());
+        change(&mut statement, &mut proof);
+        let rejection = verify(key.model_key(), &statement, &proof).unwrap_err();
+        let (key, result) = (cases[1].key.clone(), rejection.code().to_owned());
+        cases.push(Case { name: name.to_owned(), key, statement, proof, result });
+    };
+    changed("bad_output", |statement, _| statement.output[0] += 1);
+    changed("bad_input", |statement, _| statement.input[59] ^= 1);
+    changed("bad_evaluation", |_, proof| proof[5 + 2 * 96 + 31] ^= 1);
     cases
 }
 

@@ -190,6 +190,8 @@ proptest! {
 
     #[test]
     fn what_the_interpreter_computes_is_proved(model in model(), batch in 1..4usize, seed in any::<u64>()) {
+        prop_assert_eq!(&Model::decode(&model.encode()).unwrap(), &model);
+        prop_assert!(Model::decode(&model.encode()[1..]).is_err());
         let size = model.network().input.len();
         let mut builder = Builder { network: model.network().clone(), weights: vec![], seed };
         let input = builder.random(size * batch);

@@ -1,0 +1,43 @@
+//! Any bytes but the one proof are rejected, without a panic.
+#![no_main]
+
+use std::sync::LazyLock;
+
+use libfuzzer_sys::fuzz_target;
+use probity_zk::{Model, Network, Operation, Shape, Statement, Table, Term, model::Weights, verify};
+use probity_zk_prover::{ProvingKey, prove};
+
+struct World {
+    key: ProvingKey,
+    statement: Statement,
+    proof: Vec<u8>,
+}
+
+static WORLD: LazyLock<World> = LazyLock::new(|| {
+    let shape = |size| Shape::new(&[size]).expect("a shape");
+    let operation = Operation {
+        shape: shape(3),
+        terms: vec![Term::Dense { input: 0, kept: 0 }],
+        bias: None,
+        shift: 8,
+        table: Some(0),
+    };
+    let tables = vec![Table { bits: 9, low: 7, signed: true }];
+    let network = Network { row_bits: 9, input: shape(4), operations: vec![operation], tables };
+    let weights = Weights { terms: vec![vec![5; 12]], multipliers: vec![1; 3], bias: vec![] };
+    let model = Model::new(network, vec![weights]).expect("a model");
+    let key = ProvingKey::new(model).expect("a key");
+    let (statement, proof) = prove(&key, [0; 32], &[1, 2, 3, 4]).expect("a proof");
+    World { key, statement, proof }
+});
+
+fuzz_target!(|bytes: &[u8]| {
+    // The bytes replace the proof's from a place on, so that deep checks are reached.
+    let (at, rest) = bytes.split_at_checked(2).unwrap_or((&[0, 0], bytes));
+    let at = usize::from(at[0]) << 8 | usize::from(at[1]);
+    let at = at % (WORLD.proof.len() + 1);
+    let end = (at + rest.len()).min(WORLD.proof.len());
+    let proof = [&WORLD.proof[..at], rest, &WORLD.proof[end..]].concat();
+    let verdict = verify(WORLD.key.model_key(), &WORLD.statement, &proof);
+    assert_eq!(verdict.is_ok(), proof == WORLD.proof);
+});

@@ -6,6 +6,7 @@ import {Fr} from "./zk/Fr.sol";
 import {Messages, Reader} from "./zk/Messages.sol";
 import {Opening} from "./zk/Opening.sol";
 import {Plan, Plans} from "./zk/Plan.sol";
+import {Terms} from "./zk/Terms.sol";
 import {Walk, Walks} from "./zk/Walk.sol";
 
 /// One verifier for all models: `docs/reference/zk-protocol.md`.
@@ -37,7 +38,7 @@ contract Zk is IZk {
             walk.alpha = Messages.challenge(walk.reader, 3);
             tree(walk);
             Walks.start(walk);
-            uint256 batching = Walks.terms(walk, Walks.atPoint(walk));
+            uint256 batching = Terms.verify(walk, Walks.atPoint(walk));
             Opening.verify(walk, batching, witness);
             if (walk.reader.cursor != walk.reader.end) Messages.reject(Reason.ProofLength);
         }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 pragma solidity 0.8.37;
 
-import {Fr, P} from "./Fr.sol";
+import {P} from "./Fr.sol";
 import {Plans, Term} from "./Plan.sol";
 
 /// Sums over public values and windows.

@@ -6,7 +6,7 @@
 //! | Module | Subject |
 //! |---|---|
 //! | [`network`], [`table`] | shapes, operations, lookup tables (§1) |
-//! | [`model`], [`file`] | weights, the interpreter that defines what a network computes (§1), files |
+//! | [`model`], [`mod@file`] | weights, the interpreter that defines what a network computes (§1), files |
 //! | [`key`], [`plan`] | the model key and the places of columns (§2) |
 //! | [`transcript`], [`statement`] | Fiat–Shamir with Keccak-256 (§3) |
 //! | [`lookup`], [`operations`], [`opening`] | the proof's three parts (§4 to §6) |

@@ -253,31 +253,7 @@ pub(crate) enum AiTrain {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Content {
     /// Sign works as one batch and anchor it on chain.
-    Register {
-        /// The works.
-        #[arg(required = true)]
-        files: Vec<PathBuf>,
-        /// SPDX licence expression.
-        #[arg(long, visible_alias = "license")]
-        licence: String,
-        /// Whether models may be trained on them.
-        #[arg(long, value_enum, default_value = "allow")]
-        ai_train: AiTrain,
-        /// Not for commercial models.
-        #[arg(long)]
-        non_commercial: bool,
-        /// TOML file of `[[payee]]` tables with `account` and `bps`; without it the author earns all.
-        #[arg(long, value_name = "FILE")]
-        split: Option<PathBuf>,
-        /// Media type of the works.
-        #[arg(long, default_value = "application/octet-stream")]
-        media_type: String,
-        /// Each line of the files is a work of its own.
-        #[arg(long)]
-        lines: bool,
-        #[command(flatten)]
-        signer: Signer,
-    },
+    Register(RegisterContent),
     /// Say who registered a work. Exit 1: nobody.
     Verify {
         /// The work.
@@ -332,39 +308,7 @@ pub(crate) struct ItemOf {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Dataset {
     /// Apply a policy to everything registered and report. Registers only with `--register`.
-    Build {
-        /// A name for people.
-        name: String,
-        /// TOML file: `licences`, `commercial`, `maxItemsPerAuthor`; without it everything that
-        /// permits training enters.
-        #[arg(long, value_name = "FILE")]
-        policy: Option<PathBuf>,
-        /// The version it follows.
-        #[arg(long, value_name = "ID")]
-        previous: Option<alloy_primitives::B256>,
-        /// Write the manifest here.
-        #[arg(long, value_name = "FILE")]
-        manifest: Option<PathBuf>,
-        /// Sign, log and register it.
-        #[arg(long, requires_all = ["court", "key"])]
-        register: bool,
-        /// TOML file of the court that decides challenges.
-        #[arg(long, value_name = "FILE")]
-        court: Option<PathBuf>,
-        /// The data DAO's account and its part of the data's share.
-        #[arg(long, value_name = "ACCOUNT", requires = "treasury_bps")]
-        treasury: Option<alloy_primitives::Address>,
-        /// In 1/10,000.
-        #[arg(long, value_name = "BPS", requires = "treasury", default_value = None)]
-        treasury_bps: Option<u16>,
-        /// The key that signs and pays.
-        #[arg(long, value_name = "NAME")]
-        key: Option<String>,
-        #[command(flatten)]
-        folder: Folder,
-        #[command(flatten)]
-        passphrase: Passphrase,
-    },
+    Build(BuildDataset),
     /// Challenge an item, staking the court's bond.
     Challenge {
         #[command(flatten)]
@@ -388,21 +332,12 @@ pub(crate) enum Dataset {
         #[command(flatten)]
         signer: Signer,
     },
-    /// Carry out what the workspace's arbiters decide.
+    /// Carry out what the workspace's arbiters decide: the item goes, or it stays.
     Resolve {
         #[command(flatten)]
         item: ItemOf,
-        /// The item goes; otherwise it stays.
-        #[arg(long)]
-        uphold: bool,
-        /// File of the opinion.
-        #[arg(long, value_name = "FILE")]
-        opinion: PathBuf,
-        /// The arbiters' keys, under the same passphrase.
-        #[arg(long, value_name = "NAME", required = true)]
-        arbiter: Vec<String>,
         #[command(flatten)]
-        signer: Signer,
+        verdict: Verdict,
     },
     /// End a case whose window is over.
     Settle {
@@ -502,21 +437,12 @@ pub(crate) enum Payout {
         #[command(flatten)]
         signer: Signer,
     },
-    /// Carry out what the workspace's arbiters decide about a dispute.
+    /// Carry out what the workspace's arbiters decide: the disputer's root, or the accountant's.
     Resolve {
         #[command(flatten)]
         pool: PoolOf,
-        /// The disputer's root is accepted; otherwise the accountant's.
-        #[arg(long)]
-        uphold: bool,
-        /// File of the opinion.
-        #[arg(long, value_name = "FILE")]
-        opinion: PathBuf,
-        /// The arbiters' keys, under the same passphrase.
-        #[arg(long, value_name = "NAME", required = true)]
-        arbiter: Vec<String>,
         #[command(flatten)]
-        signer: Signer,
+        verdict: Verdict,
     },
     /// Accept a root whose dispute window is over.
     Settle {
@@ -535,4 +461,82 @@ pub(crate) enum Payout {
         #[command(flatten)]
         signer: Signer,
     },
+}
+
+/// What arbiters of the workspace decide, and who sends it.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Verdict {
+    /// For whoever challenged or disputed; otherwise against them.
+    #[arg(long)]
+    pub(crate) uphold: bool,
+    /// File of the opinion.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) opinion: PathBuf,
+    /// The arbiters' keys, under the same passphrase.
+    #[arg(long, value_name = "NAME", required = true)]
+    pub(crate) arbiter: Vec<String>,
+    #[command(flatten)]
+    pub(crate) signer: Signer,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct RegisterContent {
+    /// The works.
+    #[arg(required = true)]
+    pub(crate) files: Vec<PathBuf>,
+    /// SPDX licence expression.
+    #[arg(long, visible_alias = "license")]
+    pub(crate) licence: String,
+    /// Whether models may be trained on them.
+    #[arg(long, value_enum, default_value = "allow")]
+    pub(crate) ai_train: AiTrain,
+    /// Not for commercial models.
+    #[arg(long)]
+    pub(crate) non_commercial: bool,
+    /// TOML file of `[[payee]]` tables with `account` and `bps`; without it the author earns all.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) split: Option<PathBuf>,
+    /// Media type of the works.
+    #[arg(long, default_value = "application/octet-stream")]
+    pub(crate) media_type: String,
+    /// Each line of the files is a work of its own.
+    #[arg(long)]
+    pub(crate) lines: bool,
+    #[command(flatten)]
+    pub(crate) signer: Signer,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct BuildDataset {
+    /// A name for people.
+    pub(crate) name: String,
+    /// TOML file: `licences`, `commercial`, `maxItemsPerAuthor`; without it everything that
+    /// permits training enters.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) policy: Option<PathBuf>,
+    /// The version it follows.
+    #[arg(long, value_name = "ID")]
+    pub(crate) previous: Option<alloy_primitives::B256>,
+    /// Write the manifest here.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) manifest: Option<PathBuf>,
+    /// Sign, log and register it.
+    #[arg(long, requires_all = ["court", "key"])]
+    pub(crate) register: bool,
+    /// TOML file of the court that decides challenges.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) court: Option<PathBuf>,
+    /// The data DAO's account and its part of the data's share.
+    #[arg(long, value_name = "ACCOUNT", requires = "treasury_bps")]
+    pub(crate) treasury: Option<alloy_primitives::Address>,
+    /// In 1/10,000.
+    #[arg(long, value_name = "BPS", requires = "treasury", default_value = None)]
+    pub(crate) treasury_bps: Option<u16>,
+    /// The key that signs and pays.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) key: Option<String>,
+    #[command(flatten)]
+    pub(crate) folder: Folder,
+    #[command(flatten)]
+    pub(crate) passphrase: Passphrase,
 }

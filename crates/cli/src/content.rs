@@ -12,13 +12,13 @@ use probity_provenance::content::Payee;
 use serde_json::json;
 
 use crate::{
-    args::{AiTrain, Content, OptOut},
+    args::{AiTrain, Content, OptOut, RegisterContent},
     output, settings,
 };
 
 pub(crate) async fn content(command: Content, json: bool) -> anyhow::Result<bool> {
     match command {
-        Content::Register { .. } => register(command, json).await,
+        Content::Register(args) => register(args, json).await,
         Content::Verify { file, folder } => {
             let work = Digest::of(&settings::read(&file)?);
             let found = settings::open(&folder).await?.registrations(&work).await?;
@@ -52,8 +52,8 @@ pub(crate) async fn content(command: Content, json: bool) -> anyhow::Result<bool
     }
 }
 
-async fn register(command: Content, json: bool) -> anyhow::Result<bool> {
-    let Content::Register {
+async fn register(args: RegisterContent, json: bool) -> anyhow::Result<bool> {
+    let RegisterContent {
         files,
         licence,
         ai_train,
@@ -62,10 +62,7 @@ async fn register(command: Content, json: bool) -> anyhow::Result<bool> {
         media_type,
         lines,
         signer,
-    } = command
-    else {
-        return Ok(false);
-    };
+    } = args;
     let terms = LicenceTerms {
         train: match ai_train {
             AiTrain::Allow => Permission::Allow,

@@ -8,14 +8,14 @@ use probity_provenance::dataset::{Manifest, Policy};
 use serde_json::json;
 
 use crate::{
-    args::{ChallengeReason, Dataset, Signer},
+    args::{BuildDataset, ChallengeReason, Dataset, Signer, Verdict},
     output::{self, say},
     settings,
 };
 
 pub(crate) async fn run(command: Dataset, json: bool) -> anyhow::Result<bool> {
     match command {
-        Dataset::Build { .. } => build(command, json).await,
+        Dataset::Build(args) => build(args, json).await,
         Dataset::Challenge { item, reason, evidence, signer } => {
             let evidence = settings::read(&evidence)?;
             let (workspace, key) = settings::signer(&signer).await?;
@@ -39,7 +39,8 @@ pub(crate) async fn run(command: Dataset, json: bool) -> anyhow::Result<bool> {
             let deadline = workspace.challenge_deadline(&challenge).await?;
             show_case(challenge.id, "answered", Some(deadline), json)
         }
-        Dataset::Resolve { item, uphold, opinion, arbiter, signer } => {
+        Dataset::Resolve { item, verdict } => {
+            let Verdict { uphold, opinion, arbiter, signer } = verdict;
             let opinion = settings::read(&opinion)?;
             let (workspace, key) = settings::signer(&signer).await?;
             let challenge = workspace.challenge_of(item.dataset, item.index).await?;
@@ -75,8 +76,8 @@ fn show_case(id: B256, state: &str, deadline: Option<u64>, json: bool) -> anyhow
     Ok(true)
 }
 
-async fn build(command: Dataset, json: bool) -> anyhow::Result<bool> {
-    let Dataset::Build {
+async fn build(args: BuildDataset, json: bool) -> anyhow::Result<bool> {
+    let BuildDataset {
         name,
         policy,
         previous,
@@ -88,10 +89,7 @@ async fn build(command: Dataset, json: bool) -> anyhow::Result<bool> {
         key,
         folder,
         passphrase,
-    } = command
-    else {
-        return Ok(false);
-    };
+    } = args;
     let policy: Policy = policy.as_deref().map(settings::toml).transpose()?.unwrap_or_default();
     let court = court.as_deref().map(settings::court).transpose()?;
     let previous = previous.unwrap_or_default();

@@ -5,7 +5,10 @@ use probity_node::Decision;
 use probity_provenance::payout::Computation;
 use serde_json::json;
 
-use crate::{args::Payout, output, settings};
+use crate::{
+    args::{Payout, Verdict},
+    output, settings,
+};
 
 pub(crate) async fn run(command: Payout, json: bool) -> anyhow::Result<bool> {
     match command {
@@ -45,7 +48,8 @@ pub(crate) async fn run(command: Payout, json: bool) -> anyhow::Result<bool> {
             let text = format!("disputed: {} in all, recomputed here", ours.total);
             sent(&text, receipt.transaction, json)
         }
-        Payout::Resolve { pool, uphold, opinion, arbiter, signer } => {
+        Payout::Resolve { pool, verdict } => {
+            let Verdict { uphold, opinion, arbiter, signer } = verdict;
             let opinion = settings::read(&opinion)?;
             let (workspace, key) = settings::signer(&signer).await?;
             let passphrase = output::passphrase(&signer.passphrase)?;

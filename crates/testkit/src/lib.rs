@@ -2,11 +2,25 @@
 
 mod small_disk;
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::{
+    error::Error,
+    sync::atomic::{AtomicU64, Ordering},
+};
 
 use probity_core::Clock;
 
 pub use small_disk::SmallDisk;
+
+/// An error and its causes in one line, as people see them.
+pub fn chain_of(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text = format!("{text}: {error}");
+        source = error.source();
+    }
+    text
+}
 
 /// A clock that tells what it was told.
 #[derive(Debug, Default)]

@@ -1,6 +1,6 @@
 //! What cannot be done says why, and leaves everything as it was.
 
-use std::{error::Error, path::Path, sync::Arc};
+use std::{path::Path, sync::Arc};
 
 use alloy_primitives::{Address, B256, U256};
 use probity_chain::ChainError;
@@ -13,7 +13,7 @@ use probity_core::{
 };
 use probity_node::{ChainChoice, NodeError, Work, Workspace, demo};
 use probity_provenance::content::Payee;
-use probity_testkit::SmallDisk;
+use probity_testkit::{SmallDisk, chain_of};
 
 async fn workspace(dir: &Path, funded: &[&SecretKey]) -> Result<Workspace, NodeError> {
     let coins = U256::from(10).pow(U256::from(18));
@@ -188,16 +188,6 @@ async fn a_full_disk_is_told_and_what_was_done_stays() {
     assert_eq!(state(&workspace).await, before);
     contribute(&mut workspace, &author, &[10_000], "another poem").await.unwrap();
     workspace.embedded().unwrap().verify(|_, _| ()).unwrap();
-}
-
-fn chain_of(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text = format!("{text}: {error}");
-        source = error.source();
-    }
-    text
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,28 +1,16 @@
 //! What a full disk does to the store: a clear error, nothing lost, and it goes on afterwards.
 
-use std::error::Error;
-
 use probity_store::{
     index::{Batch, Cursor, Index, Record},
     log::LogStore,
     objects::Objects,
 };
-use probity_testkit::SmallDisk;
+use probity_testkit::{SmallDisk, chain_of};
 
 use crate::{
     log::{ORIGIN, append, key},
     runtime,
 };
-
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text = format!("{text}: {error}");
-        source = error.source();
-    }
-    text
-}
 
 #[test]
 fn the_log_refuses_and_goes_on() {
@@ -34,7 +22,7 @@ fn the_log_refuses_and_goes_on() {
         disk.fill().unwrap();
         let (size, root) = (log.size(), log.root());
         let error = log.append(&vec![vec![7; 5000]; 100]).unwrap_err();
-        assert!(chain(&error).contains("No space left"), "{}", chain(&error));
+        assert!(chain_of(&error).contains("No space left"), "{}", chain_of(&error));
         assert_eq!((log.size(), log.root()), (size, root));
         assert_eq!(log.entry(0).unwrap(), crate::log::entry(0));
         disk.free().unwrap();
@@ -58,9 +46,9 @@ fn the_objects_refuse_and_go_on() {
         disk.fill().unwrap();
         let large = vec![7; 100_000];
         let error = objects.put(large.clone()).await.unwrap_err();
-        assert!(chain(&error).contains("No space left"), "{}", chain(&error));
+        assert!(chain_of(&error).contains("No space left"), "{}", chain_of(&error));
         let error = objects.put_stream(&mut large.as_slice()).await.unwrap_err();
-        assert!(chain(&error).contains("No space left"), "{}", chain(&error));
+        assert!(chain_of(&error).contains("No space left"), "{}", chain_of(&error));
         assert_eq!(objects.get(&kept).await.unwrap(), "kept");
         disk.free().unwrap();
         let digest = objects.put(large.clone()).await.unwrap();
@@ -91,7 +79,7 @@ fn the_index_refuses_and_goes_on() {
             .collect();
         disk.fill().unwrap();
         let error = index.apply(&batch).await.unwrap_err();
-        assert!(chain(&error).contains("full"), "{}", chain(&error));
+        assert!(chain_of(&error).contains("full"), "{}", chain_of(&error));
         assert_eq!(index.dump().await.unwrap(), before);
         disk.free().unwrap();
         index.apply(&batch).await.unwrap();

@@ -423,11 +423,13 @@ async fn ignored_opt_outs_are_told_from_later_ones() {
     ours.workspace.anchor_log(&log, &key).await.unwrap();
     let files = ours.workspace.export_bundle(model, &key).await.unwrap();
     let report = audit_bundle(&files, None).await.unwrap();
-    let codes = |code: &str| report.findings.iter().filter(|found| found.code == code).count();
     let errors = report.findings.iter().filter(|f| f.severity == probity_core::Severity::Error);
     assert_eq!(errors.count(), 1, "{:?}", report.findings);
-    assert_eq!(codes("dataset.opt-out.ignored"), 1, "{:?}", report.findings);
-    assert_eq!(codes("dataset.opted-out-since"), 1, "{:?}", report.findings);
+    for (code, item) in [("dataset.opt-out.ignored", 0), ("dataset.opted-out-since", 1)] {
+        let found = report.findings.iter().filter(|found| found.code == code);
+        let subjects: Vec<&str> = found.map(|found| found.subject.as_str()).collect();
+        assert_eq!(subjects, [stale.items[item].content.to_string()], "{code}");
+    }
     assert!(!report.passed());
 }
 

@@ -1,8 +1,20 @@
 //! What can be typed.
 
+mod content;
+mod dataset;
+mod log;
+mod model;
+mod payout;
+
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+
+pub(crate) use content::{AiTrain, Content, OptOut, RegisterContent};
+pub(crate) use dataset::{BuildDataset, ChallengeReason, Dataset};
+pub(crate) use log::Log;
+pub(crate) use model::Model;
+pub(crate) use payout::Payout;
 
 /// Accountable AI: provenance, verifiable payouts and offline audits.
 #[derive(Debug, Parser)]
@@ -170,32 +182,6 @@ pub(crate) struct Audit {
 }
 
 #[derive(Debug, Subcommand)]
-pub(crate) enum Log {
-    /// Sign the log as it is with its key, and announce it on chain.
-    Checkpoint {
-        #[command(flatten)]
-        signer: Signer,
-    },
-    /// Prove that a statement is in the log; prints the proof.
-    Prove {
-        /// The statement's digest.
-        digest: probity_core::Digest,
-        #[command(flatten)]
-        folder: Folder,
-    },
-    /// Verify a proof offline, or without one the whole log of a workspace.
-    Verify {
-        /// A proof printed by `log prove`.
-        proof: Option<PathBuf>,
-        /// The log's verifier key, to check a proof without a workspace.
-        #[arg(long, value_name = "VKEY", requires = "proof")]
-        log_key: Option<String>,
-        #[command(flatten)]
-        folder: Folder,
-    },
-}
-
-#[derive(Debug, Subcommand)]
 pub(crate) enum Chain {
     /// Serve the embedded chain's JSON-RPC until interrupted.
     Serve {
@@ -243,226 +229,6 @@ pub(crate) struct Init {
     pub(crate) passphrase: Passphrase,
 }
 
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub(crate) enum AiTrain {
-    Allow,
-    Constrained,
-    Deny,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum Content {
-    /// Sign works as one batch and anchor it on chain.
-    Register(RegisterContent),
-    /// Say who registered a work. Exit 1: nobody.
-    Verify {
-        /// The work.
-        file: PathBuf,
-        #[command(flatten)]
-        folder: Folder,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum OptOut {
-    /// Reserve works against training.
-    Register {
-        /// The works: files or their SHA-256.
-        #[arg(required = true)]
-        works: Vec<String>,
-        #[command(flatten)]
-        signer: Signer,
-    },
-    /// Prove that a work is not on the present opt-out list. Exit 1: it is.
-    ProveAbsent {
-        /// The work: a file or its SHA-256.
-        work: String,
-        #[command(flatten)]
-        folder: Folder,
-    },
-    /// Check such a proof, offline.
-    Verify {
-        /// A proof printed by `optout prove-absent`.
-        proof: PathBuf,
-    },
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub(crate) enum ChallengeReason {
-    OptedOut,
-    LicenceMismatch,
-    Duplicate,
-    FakeLabel,
-    Stolen,
-}
-
-/// An item of a dataset.
-#[derive(Debug, ClapArgs)]
-pub(crate) struct ItemOf {
-    /// The dataset's record id.
-    pub(crate) dataset: alloy_primitives::B256,
-    /// The item's position.
-    pub(crate) index: u64,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum Dataset {
-    /// Apply a policy to everything registered and report. Registers only with `--register`.
-    Build(BuildDataset),
-    /// Challenge an item, staking the court's bond.
-    Challenge {
-        #[command(flatten)]
-        item: ItemOf,
-        /// Why it should go.
-        #[arg(long, value_enum)]
-        reason: ChallengeReason,
-        /// File that shows it.
-        #[arg(long, value_name = "FILE")]
-        evidence: PathBuf,
-        #[command(flatten)]
-        signer: Signer,
-    },
-    /// Defend a challenged item, staking the same bond.
-    Answer {
-        #[command(flatten)]
-        item: ItemOf,
-        /// File that says why it should stay.
-        #[arg(long, value_name = "FILE")]
-        rebuttal: PathBuf,
-        #[command(flatten)]
-        signer: Signer,
-    },
-    /// Carry out what the workspace's arbiters decide: the item goes, or it stays.
-    Resolve {
-        #[command(flatten)]
-        item: ItemOf,
-        #[command(flatten)]
-        verdict: Verdict,
-    },
-    /// End a case whose window is over.
-    Settle {
-        #[command(flatten)]
-        item: ItemOf,
-        #[command(flatten)]
-        signer: Signer,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum Model {
-    /// Register a model.
-    Register {
-        /// Its name.
-        name: String,
-        /// What it is for.
-        #[arg(long)]
-        description: String,
-        /// Who proposes payouts; the owner without it.
-        #[arg(long, value_name = "ACCOUNT")]
-        accountant: Option<alloy_primitives::Address>,
-        /// The data's part of the revenue, in 1/10,000.
-        #[arg(long, value_name = "BPS")]
-        data_bps: u16,
-        /// TOML file of the court that decides payout disputes.
-        #[arg(long, value_name = "FILE")]
-        court: PathBuf,
-        #[command(flatten)]
-        signer: Signer,
-    },
-    /// Commit to a run of the built-in trainer, train, and register the checkpoint.
-    Train {
-        /// The model's record id.
-        model: alloy_primitives::B256,
-        /// The dataset's record id.
-        #[arg(long, value_name = "ID")]
-        dataset: alloy_primitives::B256,
-        /// TOML file of the trainer's settings.
-        #[arg(long, value_name = "FILE")]
-        config: Option<PathBuf>,
-        #[command(flatten)]
-        signer: Signer,
-    },
-    /// Say whether the newest checkpoint is tainted. Exit 1: it is.
-    Taint {
-        /// The model's record id.
-        model: alloy_primitives::B256,
-        #[command(flatten)]
-        folder: Folder,
-    },
-}
-
-/// The money of a model in a token.
-#[derive(Debug, ClapArgs)]
-pub(crate) struct PoolOf {
-    /// The model's record id.
-    pub(crate) model: alloy_primitives::B256,
-    /// The token; the chain's native coin without it.
-    #[arg(long, value_name = "ADDRESS")]
-    pub(crate) token: Option<alloy_primitives::Address>,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum Payout {
-    /// Pay revenue in.
-    Pay {
-        #[command(flatten)]
-        pool: PoolOf,
-        /// In the token's smallest unit.
-        #[arg(long)]
-        amount: u128,
-        #[command(flatten)]
-        signer: Signer,
-    },
-    /// Compute the next epoch, line by line. Sends nothing.
-    Compute {
-        #[command(flatten)]
-        pool: PoolOf,
-        /// Only this account's lines.
-        #[arg(long, value_name = "ACCOUNT")]
-        explain: Option<alloy_primitives::Address>,
-        #[command(flatten)]
-        folder: Folder,
-    },
-    /// Propose the next epoch's root, staking the court's bond.
-    Propose {
-        #[command(flatten)]
-        pool: PoolOf,
-        #[command(flatten)]
-        signer: Signer,
-    },
-    /// Recompute a proposed root and dispute it, staking the same bond. Exit 1: it is right.
-    Dispute {
-        #[command(flatten)]
-        pool: PoolOf,
-        #[command(flatten)]
-        signer: Signer,
-    },
-    /// Carry out what the workspace's arbiters decide: the disputer's root, or the accountant's.
-    Resolve {
-        #[command(flatten)]
-        pool: PoolOf,
-        #[command(flatten)]
-        verdict: Verdict,
-    },
-    /// Accept a root whose dispute window is over.
-    Settle {
-        #[command(flatten)]
-        pool: PoolOf,
-        #[command(flatten)]
-        signer: Signer,
-    },
-    /// Pay an account what it is owed.
-    Claim {
-        #[command(flatten)]
-        pool: PoolOf,
-        /// Who is paid; the signer without it.
-        #[arg(long, value_name = "ACCOUNT")]
-        account: Option<alloy_primitives::Address>,
-        #[command(flatten)]
-        signer: Signer,
-    },
-}
-
 /// What arbiters of the workspace decide, and who sends it.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Verdict {
@@ -477,66 +243,4 @@ pub(crate) struct Verdict {
     pub(crate) arbiter: Vec<String>,
     #[command(flatten)]
     pub(crate) signer: Signer,
-}
-
-#[derive(Debug, ClapArgs)]
-pub(crate) struct RegisterContent {
-    /// The works.
-    #[arg(required = true)]
-    pub(crate) files: Vec<PathBuf>,
-    /// SPDX licence expression.
-    #[arg(long, visible_alias = "license")]
-    pub(crate) licence: String,
-    /// Whether models may be trained on them.
-    #[arg(long, value_enum, default_value = "allow")]
-    pub(crate) ai_train: AiTrain,
-    /// Not for commercial models.
-    #[arg(long)]
-    pub(crate) non_commercial: bool,
-    /// TOML file of `[[payee]]` tables with `account` and `bps`; without it the author earns all.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) split: Option<PathBuf>,
-    /// Media type of the works.
-    #[arg(long, default_value = "application/octet-stream")]
-    pub(crate) media_type: String,
-    /// Each line of the files is a work of its own.
-    #[arg(long)]
-    pub(crate) lines: bool,
-    #[command(flatten)]
-    pub(crate) signer: Signer,
-}
-
-#[derive(Debug, ClapArgs)]
-pub(crate) struct BuildDataset {
-    /// A name for people.
-    pub(crate) name: String,
-    /// TOML file: `licences`, `commercial`, `maxItemsPerAuthor`; without it everything that
-    /// permits training enters.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) policy: Option<PathBuf>,
-    /// The version it follows.
-    #[arg(long, value_name = "ID")]
-    pub(crate) previous: Option<alloy_primitives::B256>,
-    /// Write the manifest here.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) manifest: Option<PathBuf>,
-    /// Sign, log and register it.
-    #[arg(long, requires_all = ["court", "key"])]
-    pub(crate) register: bool,
-    /// TOML file of the court that decides challenges.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) court: Option<PathBuf>,
-    /// The data DAO's account and its part of the data's share.
-    #[arg(long, value_name = "ACCOUNT", requires = "treasury_bps")]
-    pub(crate) treasury: Option<alloy_primitives::Address>,
-    /// In 1/10,000.
-    #[arg(long, value_name = "BPS", requires = "treasury", default_value = None)]
-    pub(crate) treasury_bps: Option<u16>,
-    /// The key that signs and pays.
-    #[arg(long, value_name = "NAME")]
-    pub(crate) key: Option<String>,
-    #[command(flatten)]
-    pub(crate) folder: Folder,
-    #[command(flatten)]
-    pub(crate) passphrase: Passphrase,
 }

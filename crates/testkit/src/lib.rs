@@ -1,5 +1,6 @@
 //! Fixtures shared by the rooms' tests.
 
+mod python;
 mod small_disk;
 
 use std::{
@@ -9,6 +10,7 @@ use std::{
 
 use probity_core::Clock;
 
+pub use python::python;
 pub use small_disk::SmallDisk;
 
 /// An error and its causes in one line, as people see them.

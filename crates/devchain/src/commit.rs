@@ -8,13 +8,12 @@ use revm::bytecode::Bytecode;
 use crate::Error;
 use crate::db::{
     self, ACCOUNTS, ADDRESS_PLACE, CODE, GENESIS_KEY, HEADERS, LOG_INDEX, LOGS, META, NUMBERS,
-    POSITIONS, QUEUE, RECEIPTS, STORAGE, Store, TRANSACTIONS, TRIE,
+    Nodes, POSITIONS, QUEUE, RECEIPTS, STORAGE, Store, TRANSACTIONS, TRIE,
 };
 use crate::execute::Block;
 use crate::genesis::Genesis;
 use crate::records::LogRecord;
 use crate::state::Changes;
-use crate::trie::NodeWrite;
 
 /// One change to the durable queue of transactions that wait for an earlier nonce: `None` removes.
 pub(crate) type QueueWrite = ((Address, u64), Option<Bytes>);
@@ -23,16 +22,17 @@ pub(crate) type QueueWrite = ((Address, u64), Option<Bytes>);
 pub(crate) fn write_genesis(store: &Store, genesis: &Genesis) -> Result<Sealed<Header>, Error> {
     genesis.check()?;
     // An empty database has no tables yet; reading needs them.
-    store.write(false, create_tables)?;
+    store.write(false, Vec::new(), create_tables)?;
     let mut changes = genesis_state(genesis);
-    let (state_root, nodes) = changes.settle(&store.snapshot()?)?;
+    let (state_root, nodes) =
+        changes.settle(&Nodes::new(&store.snapshot()?, &store.unwritten()))?;
     let header = genesis.header(state_root);
     let json = serde_json::to_vec(genesis)
         .map_err(|error| Error::corrupt(format!("genesis does not serialise: {error}")))?;
-    store.write(true, |transaction| {
+    store.write(true, nodes, |transaction| {
         transaction.open_table(META)?.insert(GENESIS_KEY, json.as_slice())?;
         write_header(transaction, &header)?;
-        write_state(transaction, &changes, &nodes)
+        write_state(transaction, &changes)
     })?;
     Ok(header)
 }
@@ -85,7 +85,7 @@ pub(crate) fn write_block(
     write_header(transaction, &block.header)?;
     write_transactions(transaction, block)?;
     write_logs(transaction, block.header.number, &block.logs)?;
-    write_state(transaction, &block.changes, &block.nodes)?;
+    write_state(transaction, &block.changes)?;
     write_queue(transaction, queue)
 }
 
@@ -133,11 +133,7 @@ fn write_logs(
     Ok(())
 }
 
-fn write_state(
-    transaction: &WriteTransaction,
-    changes: &Changes,
-    nodes: &[NodeWrite],
-) -> Result<(), Error> {
+fn write_state(transaction: &WriteTransaction, changes: &Changes) -> Result<(), Error> {
     let mut accounts = transaction.open_table(ACCOUNTS)?;
     for (address, account) in &changes.accounts {
         match account {
@@ -156,13 +152,6 @@ fn write_state(
     let mut codes = transaction.open_table(CODE)?;
     for (hash, code) in &changes.code {
         codes.insert(&hash.0, code.original_byte_slice())?;
-    }
-    let mut trie = transaction.open_table(TRIE)?;
-    for (key, node) in nodes {
-        match node {
-            Some(node) => trie.insert(key.as_slice(), node.as_slice())?,
-            None => trie.remove(key.as_slice())?,
-        };
     }
     Ok(())
 }

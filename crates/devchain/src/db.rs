@@ -1,21 +1,24 @@
 //! The database: its tables, reading from a snapshot, and writing one block per transaction.
 
 use std::cell::OnceCell;
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
 use alloy::consensus::{Header, Sealed};
+use alloy_primitives::map::HashMap as FastMap;
 use alloy_primitives::{Address, B256, Bytes, U256};
 use alloy_rlp::Decodable;
 use alloy_trie::TrieAccount;
 use redb::{
     Builder, Database, Durability, Key, ReadOnlyTable, ReadTransaction, ReadableDatabase,
-    ReadableTable, TableDefinition, Value, WriteTransaction, backends::InMemoryBackend,
+    ReadableTable, ReadableTableMetadata, TableDefinition, Value, WriteTransaction,
+    backends::InMemoryBackend,
 };
 
 use crate::Error;
 use crate::records::{LogRecord, ReceiptRecord, TransactionRecord};
-use crate::trie::NodeSource;
+use crate::trie::{NodeSource, NodeWrite};
 
 /// Block number and index in the block: of a transaction, or of a log.
 pub(crate) type Position = (u64, u32);
@@ -45,11 +48,20 @@ pub(crate) const QUEUE: Table<&[u8; 28], &[u8]> = TableDefinition::new("queue");
 
 pub(crate) const GENESIS_KEY: &str = "genesis";
 
+/// Trie nodes of committed blocks that are not in the database yet; `None` is a node that is gone.
+///
+/// A block changes the upper nodes of a trie every time and the lower ones at random, and nobody
+/// but the next block and proofs reads them. So they are written when the database is flushed, each
+/// once and in order: with a million token holders this is most of what a block has to write. What a
+/// crash takes away, the journal's blocks bring back.
+pub(crate) type UnwrittenNodes = FastMap<Vec<u8>, Option<Vec<u8>>>;
+
 /// The open database. A failed write makes `redb` refuse everything until it is opened anew, so
 /// the handle can be replaced; readers hold it through [`Snapshot`] and are waited for.
 #[derive(Debug)]
 pub(crate) struct Store {
     database: RwLock<Option<Database>>,
+    unwritten: RwLock<UnwrittenNodes>,
     path: PathBuf,
     cache_bytes: usize,
 }
@@ -57,20 +69,23 @@ pub(crate) struct Store {
 impl Store {
     pub(crate) fn create(path: &Path, cache_bytes: usize) -> Result<Self, Error> {
         let database = Builder::new().set_cache_size(cache_bytes).create(path)?;
-        let path = path.to_owned();
-        Ok(Self { database: RwLock::new(Some(database)), path, cache_bytes })
+        Ok(Self::new(database, path.to_owned(), cache_bytes))
     }
 
     pub(crate) fn open(path: &Path, cache_bytes: usize) -> Result<Self, Error> {
         let database = Builder::new().set_cache_size(cache_bytes).open(path)?;
-        let path = path.to_owned();
-        Ok(Self { database: RwLock::new(Some(database)), path, cache_bytes })
+        Ok(Self::new(database, path.to_owned(), cache_bytes))
     }
 
     /// A database that is gone when dropped, for re-execution.
     pub(crate) fn in_memory() -> Result<Self, Error> {
         let database = Builder::new().create_with_backend(InMemoryBackend::new())?;
-        Ok(Self { database: RwLock::new(Some(database)), path: PathBuf::new(), cache_bytes: 0 })
+        Ok(Self::new(database, PathBuf::new(), 0))
+    }
+
+    fn new(database: Database, path: PathBuf, cache_bytes: usize) -> Self {
+        let database = RwLock::new(Some(database));
+        Self { database, unwritten: RwLock::default(), path, cache_bytes }
     }
 
     /// A consistent view of the last committed block.
@@ -82,13 +97,21 @@ impl Store {
         }
     }
 
-    /// Runs `write` in one transaction. Nothing of it is visible before the commit, and with
-    /// `durable` it is on disk when this returns.
+    /// The nodes to read a trie with. Take them before a snapshot: no block is committed while they
+    /// are held.
+    pub(crate) fn unwritten(&self) -> RwLockReadGuard<'_, UnwrittenNodes> {
+        self.unwritten.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs `write` in one transaction, which leaves these trie nodes. Nothing of it is visible
+    /// before the commit, and with `durable` it is on disk when this returns.
     pub(crate) fn write(
         &self,
         durable: bool,
+        nodes: Vec<NodeWrite>,
         write: impl FnOnce(&WriteTransaction) -> Result<(), Error>,
     ) -> Result<(), Error> {
+        let mut unwritten = self.unwritten.write().unwrap_or_else(PoisonError::into_inner);
         let guard = self.database.read().unwrap_or_else(PoisonError::into_inner);
         let Some(database) = guard.as_ref() else {
             return Err(Error::Unavailable("it is being reopened".to_owned()));
@@ -99,7 +122,16 @@ impl Store {
             .set_durability(durability)
             .map_err(|error| Error::corrupt(format!("durability: {error}")))?;
         write(&transaction)?;
-        Ok(transaction.commit()?)
+        if durable {
+            write_nodes(&transaction, &unwritten, &nodes)?;
+        }
+        transaction.commit()?;
+        if durable {
+            unwritten.clear();
+        } else {
+            unwritten.extend(nodes);
+        }
+        Ok(())
     }
 
     /// Opens the file anew after a failed write, and lets `prepare` bring it up to date before
@@ -113,6 +145,8 @@ impl Store {
         let fresh = Self::open(&self.path, self.cache_bytes)
             .map_err(|error| Error::Unavailable(error.to_string()))?;
         prepare(&fresh)?;
+        let nodes = fresh.unwritten.into_inner().unwrap_or_else(PoisonError::into_inner);
+        *self.unwritten.write().unwrap_or_else(PoisonError::into_inner) = nodes;
         self.put(fresh.database.into_inner().unwrap_or_else(PoisonError::into_inner));
         Ok(())
     }
@@ -260,11 +294,62 @@ impl<'a> Snapshot<'a> {
     }
 }
 
-impl NodeSource for Snapshot<'_> {
+/// The tries of a snapshot: what the database holds, below what it does not hold yet.
+pub(crate) struct Nodes<'a> {
+    snapshot: &'a Snapshot<'a>,
+    unwritten: &'a UnwrittenNodes,
+}
+
+impl<'a> Nodes<'a> {
+    pub(crate) fn new(snapshot: &'a Snapshot<'a>, unwritten: &'a UnwrittenNodes) -> Self {
+        Self { snapshot, unwritten }
+    }
+
+    /// How many nodes there are.
+    pub(crate) fn count(&self) -> Result<u64, Error> {
+        let table = self.snapshot.table(TRIE)?;
+        let mut count = table.len()?;
+        for (key, node) in self.unwritten {
+            match (table.get(key.as_slice())?.is_some(), node.is_some()) {
+                (false, true) => count += 1,
+                (true, false) => count -= 1,
+                _ => {}
+            }
+        }
+        Ok(count)
+    }
+}
+
+impl NodeSource for Nodes<'_> {
     fn node(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
-        let value = self.cached(&self.trie, TRIE)?.get(key)?;
+        if let Some(node) = self.unwritten.get(key) {
+            return Ok(node.clone());
+        }
+        let value = self.snapshot.cached(&self.snapshot.trie, TRIE)?.get(key)?;
         Ok(value.map(|value| value.value().to_vec()))
     }
+}
+
+/// Writes both, the later over the earlier, in the order of the table.
+fn write_nodes(
+    transaction: &WriteTransaction,
+    earlier: &UnwrittenNodes,
+    later: &[NodeWrite],
+) -> Result<(), Error> {
+    let mut nodes: Vec<(&[u8], Option<&[u8]>)> = Vec::with_capacity(earlier.len() + later.len());
+    let overwritten: HashSet<&[u8]> = later.iter().map(|(key, _)| key.as_slice()).collect();
+    let earlier = earlier.iter().filter(|(key, _)| !overwritten.contains(key.as_slice()));
+    nodes.extend(earlier.map(|(key, node)| (key.as_slice(), node.as_deref())));
+    nodes.extend(later.iter().map(|(key, node)| (key.as_slice(), node.as_deref())));
+    nodes.sort_unstable_by_key(|(key, _)| *key);
+    let mut table = transaction.open_table(TRIE)?;
+    for (key, node) in nodes {
+        match node {
+            Some(node) => table.insert(key, node)?,
+            None => table.remove(key)?,
+        };
+    }
+    Ok(())
 }
 
 pub(crate) fn storage_key(address: Address, slot: U256) -> [u8; 52] {

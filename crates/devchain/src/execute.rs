@@ -15,7 +15,7 @@ use revm::primitives::hardfork::SpecId;
 use revm::{DatabaseCommit, ExecuteEvm, MainBuilder, MainContext};
 
 use crate::Error;
-use crate::db::Snapshot;
+use crate::db::{Nodes, Snapshot, UnwrittenNodes};
 use crate::genesis::{Genesis, empty_header};
 use crate::records::{LogRecord, ReceiptRecord, TransactionRecord};
 use crate::state::{Changes, CodeCache, View};
@@ -221,10 +221,10 @@ impl<'a> BlockBuilder<'a> {
         });
     }
 
-    /// Computes the roots and closes the block.
-    pub(crate) fn seal(mut self) -> Result<Block, Error> {
+    /// Computes the roots and closes the block. `unwritten` belongs to the snapshot.
+    pub(crate) fn seal(mut self, unwritten: &UnwrittenNodes) -> Result<Block, Error> {
         let mut changes = std::mem::take(&mut self.view().changes);
-        let (state_root, nodes) = changes.settle(self.snapshot)?;
+        let (state_root, nodes) = changes.settle(&Nodes::new(self.snapshot, unwritten))?;
         let raw: Vec<_> = self.transactions.iter().map(|record| &record.raw).collect();
         let mut header = self.header;
         header.state_root = state_root;

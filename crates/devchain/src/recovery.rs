@@ -49,14 +49,15 @@ fn replay_one(
                     other => Error::corrupt(format!("journal: block {}: {other:?}", entry.number)),
                 })?;
             }
-            Some(builder.seal()?)
+            Some(builder.seal(&store.unwritten())?)
         }
     };
     match block {
         None if queue.is_empty() => Ok(()),
-        None => store.write(false, |transaction| write_queue(transaction, &queue)),
-        Some(block) if block.header.hash() == entry.hash => {
-            store.write(false, |transaction| write_block(transaction, &block, &queue))
+        None => store.write(false, Vec::new(), |transaction| write_queue(transaction, &queue)),
+        Some(mut block) if block.header.hash() == entry.hash => {
+            let nodes = std::mem::take(&mut block.nodes);
+            store.write(false, nodes, |transaction| write_block(transaction, &block, &queue))
         }
         Some(block) => {
             let number = block.header.number;

@@ -151,7 +151,7 @@ impl Sealer {
     /// Flushes the database and starts the journal over.
     fn checkpoint(&mut self) -> Result<(), Error> {
         if self.unsaved > 0 {
-            self.store.write(true, |_| Ok(()))?;
+            self.store.write(true, Vec::new(), |_| Ok(()))?;
             self.journal.restart()?;
             (self.unsaved, self.unsaved_gas, self.unflushed) = (0, 0, 0);
         }
@@ -159,13 +159,15 @@ impl Sealer {
     }
 
     fn seal(&mut self, settled: &mut Vec<Settled>) -> Result<(), Error> {
-        let block = self.fill(settled)?;
+        let mut block = self.fill(settled)?;
         if block.is_none() && self.queue.unwritten().is_empty() {
             return Ok(());
         }
         let journaled = self.journal(block.as_ref())?;
+        let nodes =
+            block.as_mut().map(|block| std::mem::take(&mut block.nodes)).unwrap_or_default();
         let queue = self.queue.unwritten();
-        let written = self.store.write(!journaled, |transaction| match &block {
+        let written = self.store.write(!journaled, nodes, |transaction| match &block {
             Some(block) => write_block(transaction, block, queue),
             None => write_queue(transaction, queue),
         });
@@ -230,7 +232,7 @@ impl Sealer {
                 self.promote(&mut builder, signed.sender, settled)?;
             }
         }
-        if builder.is_empty() { Ok(None) } else { builder.seal().map(Some) }
+        if builder.is_empty() { Ok(None) } else { builder.seal(&store.unwritten()).map(Some) }
     }
 
     /// Settles everything that is ready, for a round that cannot even begin.

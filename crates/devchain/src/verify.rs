@@ -2,17 +2,18 @@
 
 use alloy::consensus::{Header, Sealed};
 use alloy_primitives::B256;
-use redb::{Key, ReadableTable, TableDefinition, Value};
+use redb::{Key, ReadableTable, ReadableTableMetadata, TableDefinition, Value};
 
 use crate::chain::read_genesis;
 use crate::commit::{write_block, write_genesis};
 use crate::db::{
-    ACCOUNTS, CODE, HEADERS, LOG_INDEX, LOGS, NUMBERS, POSITIONS, RECEIPTS, STORAGE, Snapshot,
-    Store, TRANSACTIONS, TRIE,
+    ACCOUNTS, CODE, HEADERS, LOG_INDEX, LOGS, NUMBERS, Nodes, POSITIONS, RECEIPTS, STORAGE,
+    Snapshot, Store, TRANSACTIONS, TRIE,
 };
 use crate::execute::{Block, BlockBuilder, ChainRules, NotIncluded};
 use crate::state::CodeCache;
 use crate::transaction::Signed;
+use crate::trie::NodeSource;
 use crate::{DevChain, Error};
 
 /// What [`DevChain::verify`] found to be right.
@@ -36,7 +37,10 @@ impl DevChain {
     /// # Errors
     /// [`Error::Corrupt`] names the first block or table that differs.
     pub fn verify(&self, mut progress: impl FnMut(u64, u64)) -> Result<Report, Error> {
-        let stored = self.inner().store.snapshot()?;
+        let (stored, unwritten) = {
+            let unwritten = self.inner().store.unwritten();
+            (self.inner().store.snapshot()?, unwritten.clone())
+        };
         let (genesis, rules) = read_genesis(&stored)?;
         let head = stored.head()?;
         let copy = Store::in_memory()?;
@@ -47,7 +51,10 @@ impl DevChain {
             transactions += replay(&stored, &copy, &codes, &rules, number)?;
             progress(number, head.number);
         }
-        compare_tables(&stored, &copy.snapshot()?)?;
+        copy.write(true, Vec::new(), |_| Ok(()))?;
+        let copy = copy.snapshot()?;
+        compare_tables(&stored, &copy)?;
+        compare_nodes(&Nodes::new(&stored, &unwritten), &copy)?;
         let (hash, state_root) = (head.hash(), head.state_root);
         Ok(Report { blocks: head.number, transactions, head: hash, state_root })
     }
@@ -66,9 +73,10 @@ fn replay(
     number: u64,
 ) -> Result<u64, Error> {
     let header = expected_header(stored, number)?;
-    let block = rebuild(stored, copy, codes, rules, &header)?;
+    let mut block = rebuild(stored, copy, codes, rules, &header)?;
     compare_header(&header, &block.header)?;
-    copy.write(false, |transaction| write_block(transaction, &block, &[]))?;
+    let nodes = std::mem::take(&mut block.nodes);
+    copy.write(false, nodes, |transaction| write_block(transaction, &block, &[]))?;
     Ok(block.transactions.len() as u64)
 }
 
@@ -95,7 +103,7 @@ fn rebuild(
             other => Error::corrupt(format!("block {number}: `{}`: {other:?}", record.hash)),
         })?;
     }
-    builder.seal()
+    builder.seal(&copy.unwritten())
 }
 
 fn compare_header(stored: &Sealed<Header>, computed: &Sealed<Header>) -> Result<(), Error> {
@@ -125,8 +133,17 @@ fn compare_tables(stored: &Snapshot<'_>, copy: &Snapshot<'_>) -> Result<(), Erro
     compare(stored, copy, LOG_INDEX)?;
     compare(stored, copy, ACCOUNTS)?;
     compare(stored, copy, STORAGE)?;
-    compare(stored, copy, CODE)?;
-    compare(stored, copy, TRIE)
+    compare(stored, copy, CODE)
+}
+
+fn compare_nodes(stored: &Nodes<'_>, copy: &Snapshot<'_>) -> Result<(), Error> {
+    let copy = copy.table(TRIE)?;
+    let mut same = stored.count()? == copy.len()?;
+    for row in copy.iter()? {
+        let (key, node) = row?;
+        same &= stored.node(key.value())?.as_deref() == Some(node.value());
+    }
+    if same { Ok(()) } else { Err(differs(TRIE)) }
 }
 
 fn compare<K: Key + 'static, V: Value + 'static>(
@@ -134,9 +151,8 @@ fn compare<K: Key + 'static, V: Value + 'static>(
     copy: &Snapshot<'_>,
     table: TableDefinition<'static, K, V>,
 ) -> Result<(), Error> {
-    let name = redb::TableHandle::name(&table).to_owned();
-    let (stored, copy) = (stored.table(table)?, copy.table(table)?);
-    let (mut left, mut right) = (stored.iter()?, copy.iter()?);
+    let (old_table, new_table) = (stored.table(table)?, copy.table(table)?);
+    let (mut left, mut right) = (old_table.iter()?, new_table.iter()?);
     loop {
         let same = match (left.next().transpose()?, right.next().transpose()?) {
             (None, None) => return Ok(()),
@@ -147,7 +163,11 @@ fn compare<K: Key + 'static, V: Value + 'static>(
             _ => false,
         };
         if !same {
-            return Err(Error::corrupt(format!("table `{name}` does not re-derive")));
+            return Err(differs(table));
         }
     }
+}
+
+fn differs<K: Key + 'static, V: Value + 'static>(table: TableDefinition<'static, K, V>) -> Error {
+    Error::corrupt(format!("table `{}` does not re-derive", redb::TableHandle::name(&table)))
 }

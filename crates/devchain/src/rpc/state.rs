@@ -10,7 +10,7 @@ use alloy_trie::{KECCAK_EMPTY, TrieAccount};
 use super::params::Params;
 use super::{Answer, RpcError, blocks, json};
 use crate::DevChain;
-use crate::db::Snapshot;
+use crate::db::{Nodes, Snapshot};
 use crate::trie;
 
 /// The most slots in one `eth_getProof`.
@@ -88,9 +88,15 @@ impl DevChain {
             let what = format!("{} storage keys, more than {MAX_PROOF_KEYS}", keys.len());
             return Err(RpcError::params(what));
         }
+        // Before the snapshot is taken, so that they belong to it.
+        let unwritten = self.inner().store.unwritten();
         self.with_account(params, 2, |snapshot, address, account| {
-            let nodes = trie::proof(snapshot, None, &trie::hashed_path(address))?;
-            let storage = keys.into_iter().map(|key| storage_proof(snapshot, address, key));
+            let tries = Nodes::new(snapshot, &unwritten);
+            let nodes = trie::proof(&tries, None, &trie::hashed_path(address))?;
+            let storage = keys.into_iter().map(|key| {
+                let nodes = trie::proof(&tries, Some(address), &trie::hashed_path(key.as_b256()))?;
+                storage_proof(snapshot, address, key, nodes)
+            });
             Ok(EIP1186AccountProofResponse {
                 address,
                 balance: account.balance,
@@ -108,12 +114,11 @@ fn storage_proof(
     snapshot: &Snapshot<'_>,
     address: Address,
     key: JsonStorageKey,
+    nodes: Vec<Vec<u8>>,
 ) -> Result<EIP1186StorageProof, RpcError> {
-    let slot = key.as_b256();
-    let nodes = trie::proof(snapshot, Some(address), &trie::hashed_path(slot))?;
     Ok(EIP1186StorageProof {
         key,
-        value: snapshot.storage(address, U256::from_be_bytes(slot.0))?,
+        value: snapshot.storage(address, U256::from_be_bytes(key.as_b256().0))?,
         proof: nodes.into_iter().map(Bytes::from).collect(),
     })
 }

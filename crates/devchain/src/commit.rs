@@ -12,7 +12,7 @@ use crate::db::{
 };
 use crate::execute::Block;
 use crate::genesis::Genesis;
-use crate::records::LogRecord;
+use crate::records::{LogRecord, StoredLog};
 use crate::state::Changes;
 
 /// One change to the durable queue of transactions that wait for an earlier nonce: `None` removes.
@@ -84,7 +84,7 @@ pub(crate) fn write_block(
 ) -> Result<(), Error> {
     write_header(transaction, &block.header)?;
     write_transactions(transaction, block)?;
-    write_logs(transaction, block.header.number, &block.logs)?;
+    write_logs(transaction, block)?;
     write_state(transaction, &block.changes)?;
     write_queue(transaction, queue)
 }
@@ -109,20 +109,29 @@ fn write_transactions(transaction: &WriteTransaction, block: &Block) -> Result<(
     Ok(())
 }
 
-fn write_logs(
-    transaction: &WriteTransaction,
-    number: u64,
-    logs: &[LogRecord],
-) -> Result<(), Error> {
-    if logs.is_empty() {
+fn write_logs(transaction: &WriteTransaction, block: &Block) -> Result<(), Error> {
+    if block.logs.is_empty() {
         return Ok(());
     }
+    let (number, block_hash) = (block.header.number, block.header.hash());
     let mut table = transaction.open_table(LOGS)?;
-    let mut entries = Vec::with_capacity(4 * logs.len());
-    for (index, log) in (0u32..).zip(logs) {
-        table.insert((number, index), alloy_rlp::encode(log).as_slice())?;
+    let mut entries = Vec::with_capacity(4 * block.logs.len());
+    for (index, LogRecord { transaction, log }) in (0u32..).zip(&block.logs) {
+        let sent = block.transactions.get(*transaction as usize);
+        let sent = sent.ok_or_else(|| Error::corrupt("a log belongs to no transaction"))?;
+        let topics: Vec<[u8; 32]> = log.topics().iter().map(|topic| topic.0).collect();
+        let stored = StoredLog {
+            transaction: *transaction,
+            timestamp: block.header.timestamp,
+            block_hash: &block_hash.0,
+            transaction_hash: &sent.hash.0,
+            address: &log.address.0.0,
+            topics: &topics,
+            data: &log.data.data,
+        };
+        table.insert((number, index), stored.encode().as_slice())?;
         entries.push((ADDRESS_PLACE, log.address.into_word()));
-        entries.extend((0u8..).zip(log.topics.iter().copied()));
+        entries.extend((0u8..).zip(log.topics().iter().copied()));
     }
     entries.sort_unstable();
     entries.dedup();

@@ -7,7 +7,7 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
 use alloy::consensus::{Header, Sealed};
 use alloy_primitives::map::HashMap as FastMap;
-use alloy_primitives::{Address, B256, Bytes, U256};
+use alloy_primitives::{Address, B256, Bytes, Log, U256};
 use alloy_rlp::Decodable;
 use alloy_trie::TrieAccount;
 use redb::{
@@ -17,7 +17,7 @@ use redb::{
 };
 
 use crate::Error;
-use crate::records::{LogRecord, ReceiptRecord, TransactionRecord};
+use crate::records::{ReceiptRecord, StoredLog, TransactionRecord};
 use crate::trie::{NodeSource, NodeWrite};
 
 /// Block number and index in the block: of a transaction, or of a log.
@@ -244,7 +244,7 @@ impl<'a> Snapshot<'a> {
     }
 
     pub(crate) fn transactions(&self, number: u64) -> Result<Vec<TransactionRecord>, Error> {
-        rows(&self.table(TRANSACTIONS)?, number, 0, u32::MAX)
+        rows(&self.table(TRANSACTIONS)?, number)
     }
 
     pub(crate) fn receipt(&self, position: Position) -> Result<Option<ReceiptRecord>, Error> {
@@ -252,20 +252,17 @@ impl<'a> Snapshot<'a> {
     }
 
     pub(crate) fn receipts(&self, number: u64) -> Result<Vec<ReceiptRecord>, Error> {
-        rows(&self.table(RECEIPTS)?, number, 0, u32::MAX)
+        rows(&self.table(RECEIPTS)?, number)
     }
 
     /// The logs of one transaction.
-    pub(crate) fn logs(
-        &self,
-        number: u64,
-        receipt: &ReceiptRecord,
-    ) -> Result<Vec<LogRecord>, Error> {
+    pub(crate) fn logs(&self, number: u64, receipt: &ReceiptRecord) -> Result<Vec<Log>, Error> {
         let end = receipt.first_log.saturating_add(receipt.log_count);
-        match receipt.log_count {
-            0 => Ok(Vec::new()),
-            _ => rows(&self.table(LOGS)?, number, receipt.first_log, end - 1),
+        if receipt.log_count == 0 {
+            return Ok(Vec::new());
         }
+        let rows = self.table(LOGS)?.range((number, receipt.first_log)..(number, end))?;
+        rows.map(|row| Ok(StoredLog::decode(row?.1.value())?.log())).collect()
     }
 
     pub(crate) fn account(&self, address: Address) -> Result<Option<TrieAccount>, Error> {
@@ -395,11 +392,9 @@ fn decode<T: Decodable>(value: Option<Vec<u8>>) -> Result<Option<T>, Error> {
 fn rows<T: Decodable>(
     table: &ReadOnlyTable<Position, &'static [u8]>,
     number: u64,
-    first: u32,
-    last: u32,
 ) -> Result<Vec<T>, Error> {
     table
-        .range((number, first)..=(number, last))?
+        .range((number, 0)..=(number, u32::MAX))?
         .map(|row| Ok(T::decode(&mut row?.1.value())?))
         .collect()
 }

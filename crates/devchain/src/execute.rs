@@ -209,7 +209,7 @@ impl<'a> BlockBuilder<'a> {
             log_count: count(logs.len()),
         };
         let index = count(self.transactions.len());
-        self.logs.extend(logs.iter().map(|log| LogRecord::new(index, log)));
+        self.logs.extend(logs.iter().map(|log| LogRecord { transaction: index, log: log.clone() }));
         let envelope = receipt.envelope(logs, |log| log);
         self.header.logs_bloom |= *envelope.logs_bloom();
         self.encoded_receipts.push(envelope.encoded_2718());

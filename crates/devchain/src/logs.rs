@@ -1,12 +1,12 @@
 //! Finding logs: an index range scan over the blocks that can match, then the exact filter.
 
-use alloy::rpc::types::{Filter, Log as RpcLog};
-use alloy_primitives::{Address, B256};
+use alloy::rpc::types::Filter;
+use alloy_primitives::{Address, B256, hex};
 use redb::{Range, ReadOnlyTable};
 
 use crate::Error;
-use crate::db::{ADDRESS_PLACE, LOG_INDEX, LOGS, Snapshot, index_key};
-use crate::records::LogRecord;
+use crate::db::{ADDRESS_PLACE, LOG_INDEX, LOGS, Position, Snapshot, index_key};
+use crate::records::StoredLog;
 
 /// The most logs one query returns.
 pub(crate) const MAX_RESULTS: usize = 20_000;
@@ -34,28 +34,35 @@ impl From<redb::StorageError> for LogsError {
     }
 }
 
-/// The logs of blocks `first..=last` that match, oldest first.
+/// The logs of blocks `first..=last` that match, oldest first, as a JSON array.
 pub(crate) fn find(
     snapshot: &Snapshot<'_>,
     filter: &Filter,
     first: u64,
     last: u64,
-) -> Result<Vec<RpcLog>, LogsError> {
-    let mut search =
-        Search { snapshot, filter, logs: snapshot.table(LOGS)?, found: Vec::new(), examined: 0 };
+) -> Result<String, LogsError> {
+    let table = snapshot.table(LOGS)?;
+    let mut search = Search {
+        filter,
+        rows: Rows { table: &table, last, range: None, at: None },
+        json: String::from("["),
+        found: 0,
+        examined: 0,
+    };
     let index = snapshot.table(LOG_INDEX)?;
     let mut places = places(&index, filter, last)?;
     if places.is_empty() {
         search.scan(first, last)?;
-        return Ok(search.found);
+    } else {
+        let mut next = first;
+        while let Some(number) = common_block(&mut places, next)? {
+            search.scan(number, number)?;
+            let Some(after) = number.checked_add(1).filter(|after| *after <= last) else { break };
+            next = after;
+        }
     }
-    let mut next = first;
-    while let Some(number) = common_block(&mut places, next)? {
-        search.scan(number, number)?;
-        let Some(after) = number.checked_add(1).filter(|after| *after <= last) else { break };
-        next = after;
-    }
-    Ok(search.found)
+    search.json.push(']');
+    Ok(search.json)
 }
 
 /// One cursor set per constrained place of the filter.
@@ -158,76 +165,121 @@ fn block_of(
     Ok(Some(u64::from_be_bytes(number)))
 }
 
+type LogRow<'a> = (redb::AccessGuard<'a, Position>, redb::AccessGuard<'a, &'static [u8]>);
+
+/// The logs in order: a cursor that is moved forward.
+struct Rows<'t> {
+    table: &'t ReadOnlyTable<Position, &'static [u8]>,
+    last: u64,
+    range: Option<Range<'static, Position, &'static [u8]>>,
+    at: Option<LogRow<'static>>,
+}
+
+impl Rows<'_> {
+    /// Moves to the first log of block `number` or a later one.
+    fn seek(&mut self, number: u64) -> Result<(), LogsError> {
+        for _ in 0..Posting::STEPS {
+            match &self.at {
+                Some((position, _)) if position.value().0 >= number => return Ok(()),
+                Some(_) => self.step()?,
+                None => break,
+            }
+        }
+        self.range = Some(self.table.range((number, 0)..=(self.last.max(number), u32::MAX))?);
+        self.step()
+    }
+
+    fn step(&mut self) -> Result<(), LogsError> {
+        self.at = match &mut self.range {
+            Some(range) => range.next().transpose()?,
+            None => None,
+        };
+        Ok(())
+    }
+}
+
 struct Search<'a> {
-    snapshot: &'a Snapshot<'a>,
     filter: &'a Filter,
-    logs: ReadOnlyTable<(u64, u32), &'static [u8]>,
-    found: Vec<RpcLog>,
+    rows: Rows<'a>,
+    json: String,
+    found: usize,
     examined: usize,
 }
 
 impl Search<'_> {
     /// Adds the matching logs of a run of blocks.
     fn scan(&mut self, first: u64, last: u64) -> Result<(), LogsError> {
-        let mut block: Option<(u64, B256, u64)> = None;
-        let mut transaction: Option<((u64, u32), B256)> = None;
-        for row in self.logs.range((first, 0)..=(last, u32::MAX))? {
-            let (position, value) = row?;
+        self.rows.seek(first)?;
+        while let Some((position, value)) = &self.rows.at {
             let (number, index) = position.value();
+            if number > last {
+                break;
+            }
             self.examined += 1;
             if self.examined > MAX_EXAMINED {
                 return Err(LogsError::TooMuchWork);
             }
-            let mut rlp = value.value();
-            let record: LogRecord = alloy_rlp::Decodable::decode(&mut rlp).map_err(Error::from)?;
-            if !matches(self.filter, &record) {
-                continue;
+            let stored = StoredLog::decode(value.value())?;
+            if matches(self.filter, &stored) {
+                if self.found >= MAX_RESULTS {
+                    return Err(LogsError::TooMany);
+                }
+                if self.found > 0 {
+                    self.json.push(',');
+                }
+                self.found += 1;
+                write_json(&mut self.json, (number, index), &stored);
             }
-            if self.found.len() >= MAX_RESULTS {
-                return Err(LogsError::TooMany);
-            }
-            let (hash, time) = match block {
-                Some((known, hash, time)) if known == number => (hash, time),
-                _ => self.block(number)?,
-            };
-            block = Some((number, hash, time));
-            let place = (number, record.transaction);
-            let transaction_hash = match transaction {
-                Some((known, hash)) if known == place => hash,
-                _ => self.transaction_hash(place)?,
-            };
-            transaction = Some((place, transaction_hash));
-            self.found.push(RpcLog {
-                block_hash: Some(hash),
-                block_number: Some(number),
-                block_timestamp: Some(time),
-                transaction_hash: Some(transaction_hash),
-                transaction_index: Some(u64::from(record.transaction)),
-                log_index: Some(u64::from(index)),
-                removed: false,
-                inner: record.into_log(),
-            });
+            self.rows.step()?;
         }
         Ok(())
     }
+}
 
-    fn block(&self, number: u64) -> Result<(B256, u64), Error> {
-        let header = self.snapshot.header(number)?;
-        let header = header.ok_or_else(|| Error::corrupt(format!("no block {number}")))?;
-        Ok((header.hash(), header.timestamp))
+/// Ethereum JSON-RPC's `Log`, written without values between: answers go to megabytes.
+fn write_json(json: &mut String, (number, index): Position, log: &StoredLog<'_>) {
+    json.reserve(480 + 70 * log.topics.len() + 2 * log.data.len());
+    json.push_str("{\"address\":\"0x");
+    json.push_str(hex::Buffer::<20>::new().format(log.address));
+    json.push_str("\",\"topics\":[");
+    for (place, topic) in log.topics.iter().enumerate() {
+        push_hash(json, if place == 0 { "\"0x" } else { ",\"0x" }, topic);
+        json.push('"');
     }
+    json.push_str("],\"data\":\"0x");
+    for chunk in log.data.chunks(32) {
+        match chunk.try_into() {
+            Ok(word) => push_hash(json, "", word),
+            Err(_) => json.push_str(&hex::encode(chunk)),
+        }
+    }
+    push_hash(json, "\",\"blockHash\":\"0x", log.block_hash);
+    push_hash(json, "\",\"transactionHash\":\"0x", log.transaction_hash);
+    push_quantity(json, "\",\"blockNumber\":\"0x", number);
+    push_quantity(json, "\",\"blockTimestamp\":\"0x", log.timestamp);
+    push_quantity(json, "\",\"transactionIndex\":\"0x", log.transaction.into());
+    push_quantity(json, "\",\"logIndex\":\"0x", index.into());
+    json.push_str("\",\"removed\":false}");
+}
 
-    fn transaction_hash(&self, position: (u64, u32)) -> Result<B256, Error> {
-        let record = self.snapshot.transaction(position)?;
-        Ok(record.ok_or_else(|| Error::corrupt(format!("no transaction {position:?}")))?.hash)
-    }
+fn push_hash(json: &mut String, before: &str, hash: &[u8; 32]) {
+    json.push_str(before);
+    json.push_str(hex::Buffer::<32>::new().format(hash));
+}
+
+fn push_quantity(json: &mut String, before: &str, value: u64) {
+    json.push_str(before);
+    let mut buffer = hex::Buffer::<8>::new();
+    let digits = buffer.format(&value.to_be_bytes()).trim_start_matches('0');
+    json.push_str(if digits.is_empty() { "0" } else { digits });
 }
 
 /// Ethereum JSON-RPC `eth_getLogs`: any of the addresses, and at each constrained place any of the
 /// topics.
-fn matches(filter: &Filter, log: &LogRecord) -> bool {
+fn matches(filter: &Filter, log: &StoredLog<'_>) -> bool {
     let topics = filter.topics.iter().enumerate().all(|(place, wanted)| {
-        wanted.is_empty() || log.topics.get(place).is_some_and(|topic| wanted.contains(topic))
+        wanted.is_empty()
+            || log.topics.get(place).is_some_and(|topic| wanted.contains(&B256::from(topic)))
     });
-    topics && (filter.address.is_empty() || filter.address.contains(&log.address))
+    topics && (filter.address.is_empty() || filter.address.contains(&Address::from(log.address)))
 }

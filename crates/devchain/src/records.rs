@@ -61,26 +61,95 @@ impl ReceiptRecord {
     }
 }
 
-/// One log.
-#[derive(Debug, Clone, PartialEq, Eq, RlpEncodable, RlpDecodable)]
+/// One log of a block being built.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct LogRecord {
     pub(crate) transaction: u32,
-    pub(crate) address: Address,
-    pub(crate) topics: Vec<B256>,
-    pub(crate) data: Bytes,
+    pub(crate) log: Log,
 }
 
-impl LogRecord {
-    pub(crate) fn new(transaction: u32, log: &Log) -> Self {
-        Self {
-            transaction,
-            address: log.address,
-            topics: log.data.topics().to_vec(),
-            data: log.data.data.clone(),
-        }
+/// A log as it is stored, with all that `eth_getLogs` tells of it beside its position, so that a
+/// query over thousands of blocks reads one table from front to back. Fields in their order, numbers
+/// big-endian; the topics are preceded by their count in one byte; the data is the rest.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct StoredLog<'a> {
+    pub(crate) transaction: u32,
+    pub(crate) timestamp: u64,
+    pub(crate) block_hash: &'a [u8; 32],
+    pub(crate) transaction_hash: &'a [u8; 32],
+    pub(crate) address: &'a [u8; 20],
+    pub(crate) topics: &'a [[u8; 32]],
+    pub(crate) data: &'a [u8],
+}
+
+impl<'a> StoredLog<'a> {
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(97 + 32 * self.topics.len() + self.data.len());
+        bytes.extend_from_slice(&self.transaction.to_be_bytes());
+        bytes.extend_from_slice(&self.timestamp.to_be_bytes());
+        bytes.extend_from_slice(self.block_hash);
+        bytes.extend_from_slice(self.transaction_hash);
+        bytes.extend_from_slice(self.address);
+        // The EVM has no log with more than four.
+        bytes.push(u8::try_from(self.topics.len()).unwrap_or(u8::MAX));
+        bytes.extend_from_slice(self.topics.as_flattened());
+        bytes.extend_from_slice(self.data);
+        bytes
     }
 
-    pub(crate) fn into_log(self) -> Log {
-        Log { address: self.address, data: LogData::new_unchecked(self.topics, self.data) }
+    pub(crate) fn decode(bytes: &'a [u8]) -> Result<Self, Error> {
+        Self::parse(bytes).ok_or_else(|| Error::corrupt("a log record is too short"))
+    }
+
+    fn parse(bytes: &'a [u8]) -> Option<Self> {
+        let (transaction, bytes) = bytes.split_first_chunk()?;
+        let (timestamp, bytes) = bytes.split_first_chunk()?;
+        let (block_hash, bytes) = bytes.split_first_chunk()?;
+        let (transaction_hash, bytes) = bytes.split_first_chunk()?;
+        let (address, bytes) = bytes.split_first_chunk()?;
+        let (topics, bytes) = bytes.split_first()?;
+        let (topics, data) = bytes.split_at_checked(32 * usize::from(*topics))?;
+        Some(Self {
+            transaction: u32::from_be_bytes(*transaction),
+            timestamp: u64::from_be_bytes(*timestamp),
+            block_hash,
+            transaction_hash,
+            address,
+            topics: topics.as_chunks().0,
+            data,
+        })
+    }
+
+    pub(crate) fn log(&self) -> Log {
+        let topics = self.topics.iter().map(B256::from).collect();
+        let data = LogData::new_unchecked(topics, Bytes::copy_from_slice(self.data));
+        Log { address: Address::from(self.address), data }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stored_log_reads_back_and_none_of_its_beginnings_does() {
+        let topics = [[4; 32], [5; 32]];
+        let stored = StoredLog {
+            transaction: 7,
+            timestamp: 1 << 40,
+            block_hash: &[1; 32],
+            transaction_hash: &[2; 32],
+            address: &[3; 20],
+            topics: &topics,
+            data: b"data",
+        };
+        let bytes = stored.encode();
+        let read = StoredLog::decode(&bytes).unwrap();
+        assert_eq!((read.transaction, read.timestamp), (7, 1 << 40));
+        assert_eq!(read.log(), stored.log());
+        assert_eq!(read.encode(), bytes);
+        for length in 0..bytes.len() - stored.data.len() {
+            assert!(StoredLog::decode(&bytes[..length]).is_err(), "{length}");
+        }
     }
 }

@@ -11,7 +11,7 @@ mod state;
 
 use alloy::rpc::json_rpc::{RequestPacket, Response, ResponsePacket, ResponsePayload};
 use serde::Deserialize;
-use serde_json::value::{RawValue, to_raw_value};
+use serde_json::value::RawValue;
 
 pub(crate) use error::RpcError;
 use params::Params;
@@ -24,7 +24,8 @@ pub const MAX_REQUEST_BYTES: usize = 10 * 1024 * 1024;
 /// The most calls in one batch.
 pub const MAX_BATCH: usize = 1_000;
 
-type Answer = Result<Box<RawValue>, RpcError>;
+/// A result as JSON.
+type Answer = Result<String, RpcError>;
 
 /// One call of a request.
 struct Call {
@@ -235,7 +236,12 @@ impl DevChain {
         let ids = packet.requests().iter().map(|request| request.id().clone());
         let response = |(id, answer): (_, Answer)| {
             let payload = match answer {
-                Ok(value) => ResponsePayload::Success(value),
+                Ok(value) => match RawValue::from_string(value) {
+                    Ok(value) => ResponsePayload::Success(value),
+                    Err(error) => ResponsePayload::Failure(
+                        RpcError::internal(&error.to_string()).into_payload(),
+                    ),
+                },
                 Err(error) => ResponsePayload::Failure(error.into_payload()),
             };
             Response { id, payload }
@@ -305,7 +311,7 @@ fn parse(raw: &RawValue) -> Parsed {
 
 /// Serialises a result.
 pub(crate) fn json<T: serde::Serialize + ?Sized>(value: &T) -> Answer {
-    to_raw_value(value).map_err(|error| RpcError::internal(&error.to_string()))
+    serde_json::to_string(value).map_err(|error| RpcError::internal(&error.to_string()))
 }
 
 fn failure(error: RpcError) -> Vec<u8> {

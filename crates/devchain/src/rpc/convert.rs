@@ -91,8 +91,8 @@ fn receipt(
     stored: &ReceiptRecord,
 ) -> Result<Receipt, Error> {
     let logs = snapshot.logs(header.number, stored)?;
-    let convert = |(log_index, log): (u32, crate::records::LogRecord)| RpcLog {
-        inner: log.into_log(),
+    let convert = |(log_index, inner)| RpcLog {
+        inner,
         block_hash: Some(header.hash()),
         block_number: Some(header.number),
         block_timestamp: Some(header.timestamp),

@@ -21,7 +21,7 @@ impl DevChain {
         let filter: Filter = params.required(0, "filter")?;
         let snapshot = self.inner().store.snapshot()?;
         let (first, last) = range(&snapshot, &filter)?;
-        json(&logs::find(&snapshot, &filter, first, last)?)
+        Ok(logs::find(&snapshot, &filter, first, last)?)
     }
 
     pub(super) fn new_filter(&self, params: &Params) -> Answer {
@@ -59,7 +59,7 @@ impl DevChain {
                 let last = if is_open(&filter) { head } else { last };
                 let found =
                     logs::find(&snapshot, &filter, first_new(&filter, first, reported), last)?;
-                (json(&found)?, head)
+                (found, head)
             }
         };
         self.filters(|filters| filters.reported(id, upto));
@@ -73,7 +73,7 @@ impl DevChain {
         };
         let snapshot = self.inner().store.snapshot()?;
         let (first, last) = range(&snapshot, &filter)?;
-        json(&logs::find(&snapshot, &filter, first, last)?)
+        Ok(logs::find(&snapshot, &filter, first, last)?)
     }
 
     fn installed(&self, id: u64) -> Result<(Kind, u64), RpcError> {

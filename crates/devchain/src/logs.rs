@@ -269,9 +269,9 @@ fn push_hash(json: &mut String, before: &str, hash: &[u8; 32]) {
 
 fn push_quantity(json: &mut String, before: &str, value: u64) {
     json.push_str(before);
-    let mut buffer = hex::Buffer::<8>::new();
-    let digits = buffer.format(&value.to_be_bytes()).trim_start_matches('0');
-    json.push_str(if digits.is_empty() { "0" } else { digits });
+    // Without leading zeros; zero itself has one digit.
+    let skipped = (value.leading_zeros() / 4).min(15) as usize;
+    json.push_str(&hex::Buffer::<8>::new().format(&value.to_be_bytes())[skipped..]);
 }
 
 /// Ethereum JSON-RPC `eth_getLogs`: any of the addresses, and at each constrained place any of the

@@ -7,8 +7,7 @@
 //! Node shapes, their RLP and their references (a hash, or the node itself when shorter than 32
 //! bytes) are `alloy-trie`'s; the tests compare every root with its from-scratch `HashBuilder`.
 
-use std::collections::HashMap;
-
+use alloy_primitives::map::HashMap;
 use alloy_primitives::{Address, B256, keccak256};
 use alloy_rlp::{Decodable, Encodable};
 use alloy_trie::nodes::{BranchNode, ExtensionNode, LeafNode, RlpNode, TrieNode};
@@ -57,7 +56,7 @@ pub(crate) fn update<S: NodeSource>(
     mut changes: Vec<Change>,
 ) -> Result<(B256, Vec<NodeWrite>), Error> {
     changes.sort_unstable_by_key(|change| change.0);
-    let mut update = Update { source, owner, writes: HashMap::new() };
+    let mut update = Update { source, owner, writes: HashMap::default() };
     let root = update.apply(&Nibbles::default(), &changes)?;
     let hash = match &root {
         Some(node) => keccak256(encode(node)),

@@ -271,7 +271,8 @@ fn push_quantity(json: &mut String, before: &str, value: u64) {
     json.push_str(before);
     // Without leading zeros; zero itself has one digit.
     let skipped = (value.leading_zeros() / 4).min(15) as usize;
-    json.push_str(&hex::Buffer::<8>::new().format(&value.to_be_bytes())[skipped..]);
+    let mut digits = hex::Buffer::<8>::new();
+    json.push_str(digits.format(&value.to_be_bytes()).get(skipped..).unwrap_or("0"));
 }
 
 /// Ethereum JSON-RPC `eth_getLogs`: any of the addresses, and at each constrained place any of the

@@ -14,7 +14,7 @@ pub(crate) use content::{AiTrain, Content, OptOut, RegisterContent};
 pub(crate) use dataset::{BuildDataset, ChallengeReason, Dataset};
 pub(crate) use log::Log;
 pub(crate) use model::Model;
-pub(crate) use payout::Payout;
+pub(crate) use payout::{Payout, PoolOf};
 
 /// Accountable AI: provenance, verifiable payouts and offline audits.
 #[derive(Debug, Parser)]

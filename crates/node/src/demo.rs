@@ -442,8 +442,10 @@ impl<'a> Story<'a> {
         let receipt = self.workspace.settle_payout(&customer, model, token).await?;
         self.done(format!("nobody disputed it: accepted for {} gas", receipt.gas));
         for entry in &computation.entries {
-            let claimed = self.workspace.claim(&customer, model, token, entry.account).await?;
-            if let Some(claimed) = claimed {
+            let Some(proof) = self.workspace.prove_claim(model, token, entry.account).await? else {
+                continue;
+            };
+            if let Some(claimed) = self.workspace.claim(&customer, &proof).await? {
                 let who = self.name_of(claimed.account)?;
                 self.done(format!(
                     "{who} gets {} for {} gas",

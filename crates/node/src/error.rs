@@ -2,6 +2,7 @@
 
 use std::{io, path::PathBuf};
 
+use alloy_primitives::B256;
 use probity_chain::ChainError;
 use probity_compute::{SampleError, TrainError, WeightsError};
 use probity_core::{
@@ -110,6 +111,9 @@ pub enum NodeError {
     /// An item whose bytes are not where they should be.
     #[error("the bytes of item `{0}` are not in this workspace")]
     ItemMissing(Digest),
+    /// A claim under a root that is not the pool's.
+    #[error("payout root `{0}` is not the one that the chain accepted last")]
+    RootNotAccepted(B256),
     /// The embedded chain.
     #[error(transparent)]
     DevChain(#[from] probity_devchain::Error),
@@ -182,6 +186,9 @@ impl NodeError {
             Self::Exists(_) => "choose another name".to_owned(),
             Self::KeyType(_) => "probity key list shows the keys; records and bundles are signed by accounts (secp256k1)".to_owned(),
             Self::KeyUnknown(_) => "probity key list shows the keys".to_owned(),
+            Self::RootNotAccepted(_) => {
+                "ask the accountant for a proof of the newest epoch: probity payout prove".to_owned()
+            }
             Self::Unknown(_) | Self::NoModel(_) => {
                 "probity list shows what is here; ids may be shortened".to_owned()
             }

@@ -22,6 +22,6 @@ pub use error::NodeError;
 pub use evidence::audit_bundle;
 pub use explain::{Explanation, Subject};
 pub use keyring::{KeyEntry, Keyring};
-pub use revenue::Claimed;
+pub use revenue::{Claimed, claimable};
 pub use train::{ModelPlan, Trained};
 pub use workspace::{ChainChoice, Config, LogProof, Published, Workspace};

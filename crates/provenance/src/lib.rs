@@ -8,6 +8,7 @@
 //! | [`dataset`] | which contents enter a dataset, and why others do not |
 //! | [`training`] | runs committed beforehand, and the checkpoints that came out |
 //! | [`payout`] | who gets what of a model's revenue, line by line |
+//! | [`claim`] | what one account is owed, provable by itself |
 //! | [`challenge`], [`pool`] | the contracts' state machines, in Rust |
 //! | [`state_proof`], [`ledger`] | contract storage proved against a block header, and what it says |
 //! | [`bundle`], [`audit`] | evidence that anybody can check offline, and the check |
@@ -15,6 +16,7 @@
 pub mod audit;
 pub mod bundle;
 pub mod challenge;
+pub mod claim;
 pub mod content;
 pub mod dataset;
 pub mod ledger;

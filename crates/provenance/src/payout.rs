@@ -21,14 +21,14 @@ use crate::dataset::{Manifest, PayeesByStatement};
 pub const PAYOUT_TYPE: &str = "https://probity.dev/payout/v1";
 
 /// Amounts are decimal strings in JSON.
-mod decimal {
+pub(crate) mod decimal {
     use serde::{Deserialize, Deserializer, Serializer};
 
-    pub(super) fn serialize<S: Serializer>(value: &u128, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(value: &u128, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(value)
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
         deserializer: D,
     ) -> Result<u128, D::Error> {
         let text = String::deserialize(deserializer)?;

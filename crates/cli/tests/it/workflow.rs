@@ -219,6 +219,28 @@ fn money(desk: &Desk, model: &str, account: &str) {
     }
     assert_eq!(said.code, 0, "{}", said.err);
     assert_eq!(desk.done(&["payout", "claim", model]), format!("500000 paid to {account}"));
-    desk.done(&["payout", "claim", model, "--account", payee]);
+    prove(desk, model, payee);
     assert_eq!(desk.signed("owner", &["payout", "claim", model]).code, 1);
+}
+
+/// A payee is paid by a proof alone, and by no other.
+fn prove(desk: &Desk, model: &str, payee: &str) {
+    let proof = desk.read(&["payout", "prove", model, "--account", payee]);
+    assert_eq!(proof.code, 0, "{}", proof.err);
+    let path = desk.write("claim.json", &proof.out);
+    let checked = probity(&["payout", "verify", &path]);
+    assert_eq!(checked.code, 0, "{}", checked.err);
+    assert!(
+        checked.out.contains("[verified]") && checked.out.contains("[asserted]"),
+        "{checked:?}"
+    );
+    let more = desk.write("more.json", &proof.out.replace("\"500000\"", "\"500001\""));
+    assert_eq!(probity(&["payout", "verify", &more]).code, 1);
+    assert_eq!(desk.signed("owner", &["payout", "claim", model, "--proof", &more]).code, 2);
+    let claim = ["payout", "claim", model, "--proof", &path];
+    assert_eq!(desk.done(&claim).to_lowercase(), format!("500000 paid to {payee}"));
+    assert_eq!(desk.signed("owner", &claim).code, 1);
+    let nobody = ["payout", "prove", model, "--account", &format!("0x{:040x}", 1)];
+    assert_eq!(desk.read(&nobody).code, 1);
+    assert_eq!(probity(&["payout", "verify", &desk.path("config.toml")]).code, 2);
 }

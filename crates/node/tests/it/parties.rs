@@ -16,10 +16,11 @@ use probity_core::{
     statement::Statement,
 };
 use probity_node::{
-    ChainChoice, DatasetPlan, Decision, ModelPlan, Reason, Work, Workspace, audit_bundle,
+    ChainChoice, DatasetPlan, Decision, ModelPlan, NodeError, Reason, Work, Workspace, audit_bundle,
 };
 use probity_provenance::{
     audit::Report,
+    claim::ClaimProof,
     content::{CONTENT_SUBJECT, Payee},
     dataset::{DATASET_TYPE, DatasetPredicate, Manifest, Policy},
     optout::{OPT_OUT_SUBJECT, SCOPE_TRAIN},
@@ -465,8 +466,14 @@ async fn a_false_payout_root_is_disputed_and_replaced() {
     let arbiters = [key.clone()];
     ours.workspace.rule_payout(&key, model, token, &decision, &arbiters).await.unwrap();
     let entry = &right.entries[0];
-    let claimed = ours.workspace.claim(&key, model, token, entry.account).await.unwrap();
+    let proof = ours.workspace.prove_claim(model, token, entry.account).await.unwrap().unwrap();
+    for forged in forgeries(&proof) {
+        let refused = ours.workspace.claim(&key, &forged).await.unwrap_err();
+        assert!(matches!(refused, NodeError::RootNotAccepted(_)), "{refused}: {forged:?}");
+    }
+    let claimed = ours.workspace.claim(&key, &proof).await.unwrap();
     assert_eq!(claimed.unwrap().amount, entry.cumulative);
+    assert!(ours.workspace.claim(&key, &proof).await.unwrap().is_none());
     let report = ours.audit(model).await;
     assert_eq!(label(&report, "payout.computed"), Some(Label::Verified));
 
@@ -474,4 +481,22 @@ async fn a_false_payout_root_is_disputed_and_replaced() {
     let next = ours.workspace.compute_payout(model, token).await.unwrap();
     ours.workspace.propose_payout(&key, &next).await.unwrap();
     assert!(ours.workspace.dispute_payout(&key, model, token).await.unwrap().is_none());
+}
+
+/// The proof with each field but the epoch, which nothing is decided by, changed.
+fn forgeries(proof: &ClaimProof) -> Vec<ClaimProof> {
+    let with = |change: &dyn Fn(&mut ClaimProof)| {
+        let mut forged = proof.clone();
+        change(&mut forged);
+        forged
+    };
+    vec![
+        with(&|proof| proof.vault = Address::repeat_byte(1)),
+        with(&|proof| proof.model = B256::repeat_byte(1)),
+        with(&|proof| proof.token = Address::repeat_byte(1)),
+        with(&|proof| proof.root = B256::repeat_byte(1)),
+        with(&|proof| proof.account = Address::repeat_byte(1)),
+        with(&|proof| proof.cumulative += 1),
+        with(&|proof| proof.proof.push(B256::ZERO)),
+    ]
 }

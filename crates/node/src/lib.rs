@@ -11,6 +11,7 @@ mod evidence;
 mod explain;
 mod indexer;
 mod keyring;
+mod permission;
 mod revenue;
 mod train;
 mod workspace;

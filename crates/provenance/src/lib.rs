@@ -9,6 +9,7 @@
 //! | [`training`] | runs committed beforehand, and the checkpoints that came out |
 //! | [`payout`] | who gets what of a model's revenue, line by line |
 //! | [`claim`] | what one account is owed, provable by itself |
+//! | [`permission`] | whether a use is permitted by everything a model was made from |
 //! | [`challenge`], [`pool`] | the contracts' state machines, in Rust |
 //! | [`state_proof`], [`ledger`] | contract storage proved against a block header, and what it says |
 //! | [`bundle`], [`audit`] | evidence that anybody can check offline, and the check |
@@ -22,6 +23,7 @@ pub mod dataset;
 pub mod ledger;
 pub mod optout;
 pub mod payout;
+pub mod permission;
 pub mod pool;
 pub mod state_proof;
 pub mod training;

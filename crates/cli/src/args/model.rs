@@ -40,6 +40,19 @@ pub(crate) enum Model {
         #[command(flatten)]
         signer: Signer,
     },
+    /// Say whether everything the model was made from permits a use. Exit 1: something forbids it.
+    Permits {
+        /// The model's record id.
+        model: alloy_primitives::B256,
+        /// Earn money with it.
+        #[arg(long)]
+        commercial: bool,
+        /// Publish models made from it.
+        #[arg(long)]
+        derivatives: bool,
+        #[command(flatten)]
+        folder: Folder,
+    },
     /// Say whether the newest checkpoint is tainted. Exit 1: it is.
     Taint {
         /// The model's record id.

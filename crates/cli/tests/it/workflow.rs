@@ -136,6 +136,16 @@ fn from_init_to_audit_by_commands_alone() {
     ]);
     train(&second);
     assert_eq!(desk.read(&["model", "taint", &model]).code, 0);
+    let permits =
+        |arguments: &[&str]| desk.read(&[&["model", "permits", &model], arguments].concat());
+    assert_eq!(permits(&[]).code, 0, "{:?}", permits(&[]));
+    let commercial = permits(&["--commercial"]);
+    assert_eq!(commercial.code, 1, "{commercial:?}");
+    let way: Vec<&str> = commercial.out.lines().filter(|line| line.starts_with("  ")).collect();
+    assert!(
+        way.len() == 4 && way[3].contains("works") && way[3].contains("CC-BY-NC-4.0"),
+        "{way:?}"
+    );
     money(&desk, &model, &account);
     let bundle = desk.path("evidence.tar");
     desk.done(&["log", "checkpoint"]);
@@ -149,24 +159,29 @@ const CONFIG: &str = "builder = \"probity-mlp/1\"\nhidden = 8\nclasses = 10\nfea
                       epochs = 3\nbatch = 16\nlearningRatePpm = 50000\nmomentumPpm = 900000\n\
                       weightDecayPpm = 100\nseed = 7\n";
 
-/// Registers a hundred digits, opts one out, and builds a dataset of the others.
+/// Registers a hundred digits and three that are not for commerce, opts one out, and builds a dataset
+/// of the others.
 fn data(desk: &Desk, court: &str) -> String {
     let digits = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/digits/digits.csv");
     let rows: Vec<String> = fs::read_to_string(digits)
         .unwrap()
         .lines()
-        .take(100)
+        .take(103)
         .map(|row| format!("{row}\n"))
         .collect();
-    let file = desk.write("digits.csv", &rows.concat());
+    let file = desk.write("digits.csv", &rows[..100].concat());
+    let limited = desk.write("limited.csv", &rows[100..].concat());
     let one = desk.write("one.csv", &rows[0]);
     let split = desk.write(
         "split.toml",
         "[[payee]]\naccount = \"0x00000000000000000000000000000000000000aa\"\nbps = 10000\n",
     );
     assert_eq!(desk.read(&["content", "verify", &one]).code, 1);
-    let register = ["content", "register", &file, "--lines", "--licence", "CC-BY-4.0"];
-    let register = [&register[..], &["--split", &split, "--media-type", "text/csv"]].concat();
+    let register =
+        ["content", "register", "--lines", "--split", &split, "--media-type", "text/csv"];
+    let limited = ["--licence", "CC-BY-NC-4.0", &limited];
+    desk.done(&[&register[..], &limited].concat());
+    let register = [&register[..], &["--licence", "CC-BY-4.0", &file]].concat();
     desk.done(&register);
     let verified = desk.read(&["content", "verify", &one]);
     assert!(verified.code == 0 && verified.out.contains("CC-BY-4.0"), "{}", verified.out);
@@ -184,7 +199,7 @@ fn data(desk: &Desk, court: &str) -> String {
 
     let planned = desk.read(&["dataset", "build", "v1", "--json"]);
     let planned: Value = serde_json::from_str(&planned.out).unwrap();
-    assert_eq!((&planned["items"], &planned["dataset"]), (&99.into(), &Value::Null));
+    assert_eq!((&planned["items"], &planned["dataset"]), (&102.into(), &Value::Null));
     assert_eq!(planned["excluded"]["opted-out"], 1);
     desk.done(&["dataset", "build", "v1", "--register", "--court", court])
 }

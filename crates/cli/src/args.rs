@@ -209,6 +209,9 @@ pub(crate) struct Signer {
     /// The key that signs and pays.
     #[arg(long, value_name = "NAME")]
     pub(crate) key: String,
+    /// Rehearse the first transaction, say what it would cost, and stop. Sends nothing.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
     #[command(flatten)]
     pub(crate) folder: Folder,
     #[command(flatten)]

@@ -102,7 +102,8 @@ async fn build(args: BuildDataset, json: bool) -> anyhow::Result<bool> {
         court,
     });
     let (workspace, manifest, id) = if let (true, Some(plan), Some(key)) = (register, plan, key) {
-        let signer = Signer { key, folder, passphrase };
+        // Without `--register` the command is its own dry run.
+        let signer = Signer { key, dry_run: false, folder, passphrase };
         let (mut workspace, key) = settings::signer(&signer).await?;
         let manifest = workspace.plan_dataset(&name, &policy, previous).await?;
         let (id, ..) = workspace.register_dataset(&key, &manifest, &plan).await?;

@@ -25,7 +25,9 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return output::failure(&error.into()),
     };
-    match runtime.block_on(run(args)) {
+    let json = args.json;
+    let answer = runtime.block_on(run(args));
+    match answer.or_else(|error| output::rehearsal(error, json)) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(1),
         Err(error) => output::failure(&error),

@@ -10,7 +10,9 @@ use std::{
 
 use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressStyle};
+use probity_chain::ChainError;
 use probity_core::Label;
+use probity_node::NodeError;
 use serde::Serialize;
 
 use crate::args::Passphrase;
@@ -33,6 +35,30 @@ pub(crate) fn json<T: Serialize>(value: &T) -> anyhow::Result<()> {
 pub(crate) fn say(text: impl std::fmt::Display) {
     // Nobody is left to tell that stderr is gone.
     drop(writeln!(io::stderr().lock(), "{text}"));
+}
+
+/// Shows what a dry run would have sent, which is its result; any other error stays one.
+pub(crate) fn rehearsal(error: anyhow::Error, as_json: bool) -> anyhow::Result<bool> {
+    let found = error.chain().find_map(|cause| match cause.downcast_ref::<NodeError>() {
+        Some(NodeError::Chain(ChainError::Rehearsed(rehearsal))) => Some(rehearsal.clone()),
+        _ => None,
+    });
+    let Some(rehearsal) = found else { return Err(error) };
+    if as_json {
+        json(&serde_json::json!({
+            "sent": false,
+            "from": rehearsal.from,
+            "to": rehearsal.to,
+            "function": rehearsal.function,
+            "value": rehearsal.value.to_string(),
+            "gas": rehearsal.gas,
+            "cost": rehearsal.cost.to_string(),
+        }))?;
+    } else {
+        line(rehearsal)?;
+        say("nothing was sent; transactions that would follow this one were not rehearsed");
+    }
+    Ok(true)
 }
 
 /// Prints an error with its causes and a hint, and exits with 2.

@@ -1,7 +1,6 @@
 //! Revenue and payouts.
 
 use alloy_primitives::{Address, B256, Bytes, U256};
-use alloy_sol_types::SolCall as _;
 use probity_chain::{ChainError, Client, PayoutVault, Payouts, Receipt, Token, convert};
 use probity_core::{
     Digest,
@@ -49,8 +48,7 @@ impl Workspace {
         let amount = U256::from(amount);
         let call = Payouts::payCall { model, token, amount, reference_: reference };
         if token.is_zero() {
-            let data = Bytes::from(call.abi_encode());
-            return Ok(self.chain().send_raw(payer, payouts, data, amount).await?);
+            return Ok(self.chain().send_with(payer, payouts, &call, amount).await?);
         }
         self.approve(payer, token, payouts, amount).await?;
         Ok(self.chain().send(payer, payouts, &call).await?)

@@ -182,6 +182,7 @@ fn data(desk: &Desk, court: &str) -> String {
     let limited = ["--licence", "CC-BY-NC-4.0", &limited];
     desk.done(&[&register[..], &limited].concat());
     let register = [&register[..], &["--licence", "CC-BY-4.0", &file]].concat();
+    rehearse(desk, &register, &one);
     desk.done(&register);
     let verified = desk.read(&["content", "verify", &one]);
     assert!(verified.code == 0 && verified.out.contains("CC-BY-4.0"), "{}", verified.out);
@@ -202,6 +203,18 @@ fn data(desk: &Desk, court: &str) -> String {
     assert_eq!((&planned["items"], &planned["dataset"]), (&102.into(), &Value::Null));
     assert_eq!(planned["excluded"]["opted-out"], 1);
     desk.done(&["dataset", "build", "v1", "--register", "--court", court])
+}
+
+/// A dry run says what registering would cost, and registers nothing.
+fn rehearse(desk: &Desk, register: &[&str], work: &str) {
+    let held = |list: &Said| serde_json::from_str::<Value>(&list.out).unwrap();
+    let before = held(&desk.read(&["list", "--json"]));
+    let dry = desk.signed("owner", &[register, &["--dry-run", "--json"]].concat());
+    assert_eq!(dry.code, 0, "{}", dry.err);
+    let said: Value = serde_json::from_str(&dry.out).unwrap();
+    assert!(said["sent"] == false && said["gas"].as_u64() > Some(21_000), "{said}");
+    assert_eq!(desk.read(&["content", "verify", work]).code, 1);
+    assert_eq!(held(&desk.read(&["list", "--json"])), before);
 }
 
 /// Challenges two items: one is answered and stays, one goes.
@@ -226,6 +239,9 @@ fn money(desk: &Desk, model: &str, account: &str) {
     let payee = "0x00000000000000000000000000000000000000aa";
     let computed = desk.read(&["payout", "compute", model, "--explain", payee]);
     assert!(computed.out.contains("may claim 500000 in all"), "{}{}", computed.out, computed.err);
+    // What would fail fails in a dry run too.
+    let early = desk.signed("owner", &["payout", "settle", model, "--dry-run"]);
+    assert!(early.code == 2 && early.err.contains("StatusMismatch"), "{}", early.err);
     desk.done(&["payout", "propose", model]);
     let settle = || desk.signed("owner", &["payout", "settle", model]);
     let mut said = settle();

@@ -138,6 +138,15 @@ pub(crate) enum Key {
         #[command(flatten)]
         passphrase: Passphrase,
     },
+    /// Print a key's public half: PEM for other programs, the address of an account.
+    Public {
+        /// Its name.
+        name: String,
+        #[command(flatten)]
+        folder: Folder,
+        #[command(flatten)]
+        passphrase: Passphrase,
+    },
     /// Show the keys.
     List(Folder),
 }

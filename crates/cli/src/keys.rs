@@ -27,6 +27,18 @@ pub(crate) fn run(command: Key, json: bool) -> anyhow::Result<bool> {
             let key = ring(&folder)?.import(&name, &file, &passphrase)?;
             show(&name, &key.public()?.key_id(), json)
         }
+        Key::Public { name, folder, passphrase } => {
+            let key = ring(&folder)?.unlock(&name, &output::passphrase(&passphrase)?)?.public()?;
+            let pem = key.to_pem();
+            if json {
+                output::json(&json!({ "name": name, "key": key.key_id(), "pem": pem }))?;
+            } else {
+                output::line(
+                    pem.as_deref().map_or_else(|| key.to_hex(), |pem| pem.trim().to_owned()),
+                )?;
+            }
+            Ok(true)
+        }
         Key::List(folder) => {
             let keys = ring(&folder)?.list()?;
             if json {

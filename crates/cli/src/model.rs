@@ -1,5 +1,7 @@
 //! `probity model`.
 
+mod sign;
+
 use std::collections::BTreeMap;
 
 use probity_node::ModelPlan;
@@ -50,6 +52,12 @@ pub(crate) async fn run(command: Model, json: bool) -> anyhow::Result<bool> {
                 output::line(id)?;
             }
             Ok(true)
+        }
+        Model::Sign { model, output, ignore, signer } => {
+            sign::sign(&model, output, &ignore, &signer, json)
+        }
+        Model::Verify { model, signature, public_key } => {
+            sign::verify(&model, signature, &public_key, json)
         }
         Model::Taint { model, folder } => {
             let tainted = settings::open(&folder).await?.is_model_tainted(model).await?;

@@ -125,12 +125,18 @@ pub fn read(path: &Path) -> Result<Files, NodeError> {
 /// Writes a bundle to a file: complete, or not at all.
 pub fn write(path: &Path, files: &Files) -> Result<u64, NodeError> {
     let bytes = encode(files)?;
+    write_new(path, &bytes)?;
+    Ok(bytes.len() as u64)
+}
+
+/// Writes a file: complete, or not at all.
+pub(crate) fn write_new(path: &Path, bytes: &[u8]) -> Result<(), NodeError> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".new");
     let staged = path.with_file_name(name);
     let put = || {
         let mut file = fs::File::create(&staged)?;
-        file.write_all(&bytes)?;
+        file.write_all(bytes)?;
         file.sync_all()?;
         fs::rename(&staged, path)
     };
@@ -139,5 +145,5 @@ pub fn write(path: &Path, files: &Files) -> Result<u64, NodeError> {
         drop(fs::remove_file(&staged));
         return Err(NodeError::file("write", path)(source));
     }
-    Ok(bytes.len() as u64)
+    Ok(())
 }

@@ -8,7 +8,9 @@ use probity_core::{
     Digest, json::JsonError, keys::KeyError, keystore::KeystoreError, log::CheckpointError,
     money::MoneyError, statement::StatementError,
 };
-use probity_provenance::{content::ContentError, dataset::DatasetError, payout::PayoutError};
+use probity_provenance::{
+    content::ContentError, dataset::DatasetError, model_signing::SigningError, payout::PayoutError,
+};
 use probity_store::{index::IndexError, log::LogError, objects::ObjectError};
 
 /// Why a use case did not succeed. Nothing is half done: what was signed and logged before stays,
@@ -38,6 +40,14 @@ pub enum NodeError {
         size: u64,
         /// The most that is read.
         limit: u64,
+    },
+    /// Something in a folder of files that is no plain file or folder, or has no portable name.
+    #[error("`{}` {reason}", path.display())]
+    NotAFile {
+        /// What.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: &'static str,
     },
     /// No workspace there.
     #[error("`{}` is not a Probity workspace: it has no probity.toml", .0.display())]
@@ -146,6 +156,9 @@ pub enum NodeError {
     /// A dataset.
     #[error(transparent)]
     Dataset(#[from] DatasetError),
+    /// A model's signature.
+    #[error(transparent)]
+    Signing(#[from] SigningError),
     /// A payout.
     #[error(transparent)]
     Payout(#[from] PayoutError),
@@ -180,6 +193,12 @@ impl NodeError {
         Some(match self {
             Self::NotAWorkspace(_) => "probity demo --keep DIR makes one".to_owned(),
             Self::Exists(_) => "choose another name".to_owned(),
+            Self::Signing(SigningError::KeyType(_)) => {
+                "probity key new NAME --kind p256 makes one".to_owned()
+            }
+            Self::NotAFile { .. } => {
+                "put a copy of the file in its place, or leave it out with --ignore".to_owned()
+            }
             Self::KeyType(_) => "probity key list shows the keys; records and bundles are signed by accounts (secp256k1)".to_owned(),
             Self::KeyUnknown(_) => "probity key list shows the keys".to_owned(),
             Self::Unknown(_) | Self::NoModel(_) => {

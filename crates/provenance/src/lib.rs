@@ -7,6 +7,7 @@
 //! | [`optout`] | the deny list and its proofs of absence |
 //! | [`dataset`] | which contents enter a dataset, and why others do not |
 //! | [`training`] | runs committed beforehand, and the checkpoints that came out |
+//! | [`model_signing`] | a checkpoint's signature as OpenSSF Model Signing has it |
 //! | [`payout`] | who gets what of a model's revenue, line by line |
 //! | [`challenge`], [`pool`] | the contracts' state machines, in Rust |
 //! | [`state_proof`], [`ledger`] | contract storage proved against a block header, and what it says |
@@ -18,6 +19,7 @@ pub mod challenge;
 pub mod content;
 pub mod dataset;
 pub mod ledger;
+pub mod model_signing;
 pub mod optout;
 pub mod payout;
 pub mod pool;

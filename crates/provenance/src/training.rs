@@ -84,6 +84,23 @@ pub struct ModelFile {
     pub sha256: Digest,
 }
 
+/// Longest path within a checkpoint, in bytes.
+const MAX_PATH: usize = 1024;
+
+/// Whether a text names a file within a folder, the same on every system: relative, `/`-separated,
+/// without `.`, `..`, empty parts, back slashes or control characters.
+///
+/// ```
+/// use probity_provenance::training::is_path;
+/// assert!(is_path("weights/part-1.safetensors"));
+/// assert!(!is_path("../secret") && !is_path("/etc/passwd") && !is_path("a//b"));
+/// ```
+pub fn is_path(name: &str) -> bool {
+    let is_plain = |c: char| !c.is_control() && c != '\\';
+    let is_part = |part: &str| !matches!(part, "" | "." | "..");
+    name.len() <= MAX_PATH && name.chars().all(is_plain) && name.split('/').all(is_part)
+}
+
 /// The digest of a checkpoint: over the canonical listing of names, sizes and digests, sorted by
 /// name, so that a renamed file is another checkpoint.
 pub fn files_digest(files: &[ModelFile]) -> Result<Digest, JsonError> {

@@ -40,6 +40,30 @@ pub(crate) enum Model {
         #[command(flatten)]
         signer: Signer,
     },
+    /// Sign a folder's files as an OpenSSF Model Signing bundle.
+    Sign {
+        /// The folder.
+        model: PathBuf,
+        /// Where to; `model.sig` in the folder without it.
+        #[arg(short, long, value_name = "FILE")]
+        output: Option<PathBuf>,
+        /// A path in the folder that is no part of the model.
+        #[arg(long, value_name = "PATH")]
+        ignore: Vec<String>,
+        #[command(flatten)]
+        signer: Signer,
+    },
+    /// Check a folder against an OpenSSF Model Signing bundle. Exit 1: it is another model.
+    Verify {
+        /// The folder.
+        model: PathBuf,
+        /// The bundle; `model.sig` in the folder without it.
+        #[arg(long, value_name = "FILE")]
+        signature: Option<PathBuf>,
+        /// The signer's public key in PEM.
+        #[arg(long, value_name = "FILE")]
+        public_key: PathBuf,
+    },
     /// Say whether the newest checkpoint is tainted. Exit 1: it is.
     Taint {
         /// The model's record id.

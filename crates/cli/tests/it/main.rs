@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on stops")]
 
 mod input;
+mod model_signing;
 mod peers;
 mod story;
 mod tool;

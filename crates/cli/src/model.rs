@@ -1,5 +1,6 @@
 //! `probity model`.
 
+mod checkpoint;
 mod sign;
 
 use std::collections::BTreeMap;
@@ -53,6 +54,7 @@ pub(crate) async fn run(command: Model, json: bool) -> anyhow::Result<bool> {
             }
             Ok(true)
         }
+        Model::Checkpoint(checkpoint) => checkpoint::run(checkpoint, json).await,
         Model::Sign { model, output, ignore, signer } => {
             sign::sign(&model, output, &ignore, &signer, json)
         }

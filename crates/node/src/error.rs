@@ -2,6 +2,7 @@
 
 use std::{io, path::PathBuf};
 
+use alloy_primitives::B256;
 use probity_chain::ChainError;
 use probity_compute::{SampleError, TrainError, WeightsError};
 use probity_core::{
@@ -156,6 +157,27 @@ pub enum NodeError {
     /// A dataset.
     #[error(transparent)]
     Dataset(#[from] DatasetError),
+    /// A run of another dataset.
+    #[error("run `{run}` is of dataset `{got}`, expected `{expected}`")]
+    RunDataset {
+        /// The run's record id.
+        run: B256,
+        /// What was asked for.
+        expected: B256,
+        /// What the run committed to.
+        got: B256,
+    },
+    /// A signature that is there already and is not of these files by this key.
+    #[error("`{}` is not a signature of these files by this key: {finding}", path.display())]
+    SignatureStale {
+        /// Which file.
+        path: PathBuf,
+        /// The first thing that is wrong.
+        finding: String,
+    },
+    /// A file that changed while it was registered.
+    #[error("`{}` was written to while it was registered", .0.display())]
+    FileChanged(PathBuf),
     /// A model's signature.
     #[error(transparent)]
     Signing(#[from] SigningError),
@@ -195,6 +217,9 @@ impl NodeError {
             Self::Exists(_) => "choose another name".to_owned(),
             Self::Signing(SigningError::KeyType(_)) => {
                 "probity key new NAME --kind p256 makes one".to_owned()
+            }
+            Self::SignatureStale { path, .. } => {
+                format!("remove {}; the command makes a new one", path.display())
             }
             Self::NotAFile { .. } => {
                 "put a copy of the file in its place, or leave it out with --ignore".to_owned()

@@ -21,9 +21,13 @@ use probity_provenance::{
     ledger,
     optout::{self, OPT_OUT_SUBJECT},
     payout::{Computation, PAYOUT_TYPE},
+    training::ModelFile,
 };
 
-use crate::{NodeError, Workspace, indexer::text};
+use crate::{NodeError, Workspace, archive, indexer::text};
+
+/// Most bytes of a model that go into a bundle; of a larger one only the listing does.
+const MAX_MODEL: u64 = 256 << 20;
 
 /// Audits a bundle's files. With a chain, the bundle's block is looked up there; without one, its
 /// block hash is the exporter's word.
@@ -110,23 +114,94 @@ impl Workspace {
         let (_, head, ..) = self.head(model).await?;
         let position = |checkpoint: &Checkpoint| u8::from(*checkpoint == head);
         collection.records.checkpoints.sort_by_key(position);
-        for checkpoint in &collection.records.checkpoints {
+        self.collect_ancestors(collection).await?;
+        let lineage: Vec<Checkpoint> = collection.records.lineage().cloned().collect();
+        for checkpoint in &lineage {
             collection.statements.insert(checkpoint.statement.into());
             let run: Run = self.record(checkpoint.run).await?;
             collection.statements.insert(run.statement.into());
-            collection.records.runs.push(run);
-            let mut dataset: Option<B256> = Some(checkpoint.dataset);
-            while let Some(id) = dataset {
-                let record: Dataset = self.dataset(id).await?;
-                dataset = Some(record.previous).filter(|previous| !previous.is_zero());
+            if !collection.records.runs.contains(&run) {
+                collection.records.runs.push(run);
+            }
+            for record in self.versions(checkpoint.dataset).await? {
                 if !collection.records.datasets.contains(&record) {
                     collection.records.datasets.push(record);
                 }
             }
         }
         oldest_first(&mut collection.records.datasets);
-        for (name, bytes) in self.checkpoint_files(&head.statement.into()).await? {
-            collection.files.insert(format!("{}{name}", bundle::MODEL), bytes);
+        self.collect_files(&head, collection).await
+    }
+
+    /// A dataset version and those before it.
+    async fn versions(&self, dataset: B256) -> Result<Vec<Dataset>, NodeError> {
+        let mut versions = Vec::new();
+        let mut next: Option<B256> = Some(dataset);
+        while let Some(id) = next {
+            let record: Dataset = self.dataset(id).await?;
+            next = Some(record.previous).filter(|previous| !previous.is_zero());
+            versions.push(record);
+        }
+        Ok(versions)
+    }
+
+    /// The checkpoints of other models that the model's were made from, as far as this workspace knows
+    /// all about them. Where it does not, the audit says that they are missing.
+    async fn collect_ancestors(&self, collection: &mut Collection) -> Result<(), NodeError> {
+        let parents = |checkpoint: &Checkpoint| checkpoint.parents.clone();
+        let mut left: Vec<B256> = collection.records.checkpoints.iter().flat_map(parents).collect();
+        while let Some(id) = left.pop() {
+            if collection.records.lineage().any(|known| record_id(known) == id) {
+                continue;
+            }
+            let checkpoint: Checkpoint = self.record(id).await?;
+            if self.is_documented(&checkpoint).await? {
+                left.extend(parents(&checkpoint));
+                collection.records.ancestors.push(checkpoint);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the statements and manifests behind a checkpoint are here.
+    async fn is_documented(&self, checkpoint: &Checkpoint) -> Result<bool, NodeError> {
+        let run: Run = self.record(checkpoint.run).await?;
+        let mut statements: Vec<Digest> = vec![checkpoint.statement.into(), run.statement.into()];
+        for dataset in self.versions(checkpoint.dataset).await? {
+            let digest = Digest::from(dataset.manifest);
+            if self.objects.size(&digest).await?.is_none() {
+                return Ok(false);
+            }
+            statements.extend(self.manifest(&digest).await?.sources);
+        }
+        for statement in &statements {
+            if self.index.statement(statement).await?.is_none() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// The newest checkpoint's files, or only their listing; and their signature.
+    async fn collect_files(
+        &self,
+        head: &Checkpoint,
+        collection: &mut Collection,
+    ) -> Result<(), NodeError> {
+        let (said, files) = self.checkpoint_statement(&head.statement.into()).await?;
+        let size = files.iter().fold(0u64, |sum, file| sum.saturating_add(file.size));
+        let name = |file: &ModelFile| format!("{}{}", bundle::MODEL, file.name);
+        if size <= MAX_MODEL && files.iter().all(|file| archive::is_name(&name(file))) {
+            for file in &files {
+                let bytes = self.objects.get(&file.sha256).await?;
+                collection.files.insert(name(file), bytes.to_vec());
+            }
+        } else {
+            collection.files.insert(bundle::LISTING.to_owned(), json::canonical(&files)?);
+        }
+        if let Some(signature) = said.signature {
+            let bytes = self.objects.get(&signature.sha256).await?;
+            collection.files.insert(bundle::MODEL_SIGNATURE.to_owned(), bytes.to_vec());
         }
         Ok(())
     }
@@ -328,7 +403,7 @@ fn registry_slots(model: B256, collection: &Collection) -> Vec<B256> {
     ids.extend(records.datasets.iter().map(record_id));
     ids.extend(records.runs.iter().map(record_id));
     ids.extend(records.models.iter().map(record_id));
-    ids.extend(records.checkpoints.iter().map(record_id));
+    ids.extend(records.lineage().map(record_id));
     let mut slots: BTreeSet<B256> = BTreeSet::new();
     for id in &ids {
         slots.insert(ledger::record_slot(*id));

@@ -2,6 +2,7 @@
 //! a creator, curator, trainer, accountant or auditor does with it.
 
 pub mod archive;
+mod checkpoint;
 mod contribute;
 mod curate;
 pub mod demo;
@@ -17,6 +18,7 @@ mod revenue;
 mod train;
 mod workspace;
 
+pub use checkpoint::CheckpointPlan;
 pub use contribute::{Contribution, Work};
 pub use curate::{AbsentWork, DatasetPlan};
 pub use dispute::{Challenge, Decision, Reason};

@@ -13,9 +13,6 @@ use probity_provenance::{
 
 use crate::{NodeError, folder::hash_folder, workspace::read_file};
 
-/// Largest signature read, in bytes.
-const MAX_SIGNATURE: u64 = 16 << 20;
-
 /// A signed folder.
 #[derive(Debug, Clone)]
 pub struct SignedFolder {
@@ -37,11 +34,7 @@ pub fn sign_folder(
     if output.exists() {
         return Err(NodeError::Exists(output.to_owned()));
     }
-    let mut left_out: Vec<String> = ignored.to_vec();
-    left_out.extend(within(dir, output));
-    left_out.extend(GIT_PATHS.map(str::to_owned));
-    left_out.sort_unstable();
-    left_out.dedup();
+    let left_out = left_out(dir, output, ignored);
     let files = hash_folder(dir, &left_out, progress)?;
     let signature = model_signing::sign(&name_of(dir), &files, &left_out, key)?;
     crate::archive::write_new(output, &signature)?;
@@ -56,15 +49,12 @@ pub fn verify_folder(
     key: &PublicKey,
     progress: &(dyn Fn(u64) + Sync),
 ) -> Result<(Option<SignedModel>, Vec<Finding>), NodeError> {
-    let bundle = read_file(signature, MAX_SIGNATURE)?;
+    let bundle = read_file(signature, model_signing::MAX_SIGNATURE_BYTES as u64)?;
     let signed = match model_signing::open(&bundle, key) {
         Ok(signed) => signed,
         Err(findings) => return Ok((None, findings)),
     };
-    let mut left_out: Vec<String> = signed.ignored.clone();
-    left_out.extend(within(dir, signature));
-    left_out.extend(GIT_PATHS.map(str::to_owned));
-    let files = hash_folder(dir, &left_out, progress)?;
+    let files = model_files(dir, signature, &signed.ignored, progress)?;
     let mut findings = signed.compare(&files);
     let own = within(dir, signature);
     for path in &signed.ignored {
@@ -77,6 +67,25 @@ pub fn verify_folder(
     Ok((Some(signed), findings))
 }
 
+/// A model's files: what is in its folder but the signature, what Git keeps, and the ignored paths.
+pub(crate) fn model_files(
+    dir: &Path,
+    signature: &Path,
+    ignored: &[String],
+    progress: &(dyn Fn(u64) + Sync),
+) -> Result<Vec<ModelFile>, NodeError> {
+    hash_folder(dir, &left_out(dir, signature, ignored), progress)
+}
+
+fn left_out(dir: &Path, signature: &Path, ignored: &[String]) -> Vec<String> {
+    let mut paths: Vec<String> = ignored.to_vec();
+    paths.extend(within(dir, signature));
+    paths.extend(GIT_PATHS.map(str::to_owned));
+    paths.sort_unstable();
+    paths.dedup();
+    paths
+}
+
 /// The path of a file within a folder, if it is in it.
 fn within(dir: &Path, file: &Path) -> Option<String> {
     let folder = file.parent().filter(|parent| !parent.as_os_str().is_empty());
@@ -87,7 +96,7 @@ fn within(dir: &Path, file: &Path) -> Option<String> {
 }
 
 /// A folder's name, for people.
-pub(crate) fn name_of(dir: &Path) -> String {
+fn name_of(dir: &Path) -> String {
     let whole = fs::canonicalize(dir).unwrap_or_else(|_| dir.to_owned());
     whole.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }

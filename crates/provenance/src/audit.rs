@@ -4,6 +4,7 @@
 //! asserted; nothing is shown as stronger than its evidence.
 
 mod answers;
+mod checkpoints;
 mod data;
 mod ledger_checks;
 mod money;

@@ -40,6 +40,9 @@ pub const GIT_PATHS: [&str; 4] = [".git", ".gitattributes", ".github", ".gitigno
 /// The usual name of a signature that lies beside the files.
 pub const SIGNATURE_FILE: &str = "model.sig";
 
+/// Largest bundle read, in bytes: some 100,000 files.
+pub const MAX_SIGNATURE_BYTES: usize = json::MAX_JSON_BYTES;
+
 /// Why a model cannot be signed.
 #[derive(Debug, thiserror::Error)]
 pub enum SigningError {

@@ -56,8 +56,22 @@ pub struct CheckpointPredicate {
     pub digest: Digest,
     /// Measured results, decimals as strings (for example `heldOutAccuracy`).
     pub metrics: BTreeMap<String, String>,
+    /// The OpenSSF signature of the same files, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signature: Option<ModelSignature>,
     /// When it was signed, Unix seconds.
     pub time: u64,
+}
+
+/// A signature of a checkpoint's files ([`model_signing`](crate::model_signing)). The account that
+/// names it vouches for its key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelSignature {
+    /// [`PublicKey::key_id`](probity_core::keys::PublicKey::key_id) of the key.
+    pub key: String,
+    /// Digest of the bundle.
+    pub sha256: Digest,
 }
 
 /// What an owner says about a model.

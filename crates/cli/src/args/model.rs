@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::Subcommand;
+use clap::{Args as ClapArgs, Subcommand};
 
 use super::{Folder, Signer};
 
@@ -40,6 +40,8 @@ pub(crate) enum Model {
         #[command(flatten)]
         signer: Signer,
     },
+    /// Sign a folder of model files, and register it as the checkpoint that came out of a run.
+    Checkpoint(RegisterCheckpoint),
     /// Sign a folder's files as an OpenSSF Model Signing bundle.
     Sign {
         /// The folder.
@@ -71,4 +73,29 @@ pub(crate) enum Model {
         #[command(flatten)]
         folder: Folder,
     },
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct RegisterCheckpoint {
+    /// The model's record id.
+    pub(crate) model: alloy_primitives::B256,
+    /// The folder. The signature is written to `model.sig` in it.
+    pub(crate) files: PathBuf,
+    /// The run's record id.
+    #[arg(long, value_name = "ID")]
+    pub(crate) run: alloy_primitives::B256,
+    /// The dataset's record id, to be sure that the run is of it.
+    #[arg(long, value_name = "ID")]
+    pub(crate) dataset: Option<alloy_primitives::B256>,
+    /// Record id of a checkpoint that it was made from.
+    #[arg(long, value_name = "ID")]
+    pub(crate) parent: Vec<alloy_primitives::B256>,
+    /// A measured result, such as `accuracy=0.97`.
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub(crate) metric: Vec<String>,
+    /// The key of kind p256 that signs the files.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) signing_key: String,
+    #[command(flatten)]
+    pub(crate) signer: Signer,
 }

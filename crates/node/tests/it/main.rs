@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on should stop")]
 
+mod checkpoints;
 mod faults;
 mod hostile_exporter;
 mod loop_test;

@@ -12,7 +12,7 @@ use crate::{
     dataset::{DATASET_TYPE, DatasetPredicate},
     optout::OPT_OUT_TYPE,
     payout::PAYOUT_TYPE,
-    training::{MODEL_TYPE, ModelPredicate},
+    training::{CHECKPOINT_TYPE, CheckpointPredicate, MODEL_TYPE, ModelPredicate},
 };
 
 impl Audit<'_> {
@@ -72,7 +72,7 @@ impl Audit<'_> {
         let records = self.records.clone();
         let datasets: BTreeSet<B256> = records.datasets.iter().map(record_id).collect();
         let runs: BTreeSet<B256> = records.runs.iter().map(record_id).collect();
-        for checkpoint in &records.checkpoints {
+        for checkpoint in records.lineage() {
             let id = record_id(checkpoint);
             if !datasets.contains(&checkpoint.dataset) {
                 self.broken("checkpoint.dataset.missing", id, "its dataset is not in the bundle");
@@ -107,14 +107,14 @@ impl Audit<'_> {
         let records = &self.records;
         let model = self.sealed.index.model;
         let mut datasets: BTreeSet<B256> =
-            records.checkpoints.iter().map(|checkpoint| checkpoint.dataset).collect();
+            records.lineage().map(|checkpoint| checkpoint.dataset).collect();
         // Versions come oldest first: a version's successor is seen before it.
         for dataset in records.datasets.iter().rev() {
             if datasets.contains(&record_id(dataset)) {
                 datasets.insert(dataset.previous);
             }
         }
-        let runs: BTreeSet<B256> = records.checkpoints.iter().map(|c| c.run).collect();
+        let runs: BTreeSet<B256> = records.lineage().map(|checkpoint| checkpoint.run).collect();
         let sources = sources(facts);
         let deny_lists: BTreeSet<B256> =
             facts.manifests.values().map(|manifest| manifest.deny_list.into()).collect();
@@ -123,6 +123,7 @@ impl Audit<'_> {
         for record in records.checkpoints.iter().filter(|record| record.model != model) {
             found.push(("checkpoint", record_id(record)));
         }
+        found.extend(self.unrelated_ancestors().into_iter().map(|id| ("ancestor", id)));
         for id in records.datasets.iter().map(record_id).filter(|id| !datasets.contains(id)) {
             found.push(("dataset", id));
         }
@@ -148,7 +149,7 @@ impl Audit<'_> {
         let mut named: BTreeSet<Digest> = sources(facts);
         named.extend(records.models.iter().map(|record| Digest::from(record.statement)));
         named.extend(records.runs.iter().map(|record| Digest::from(record.statement)));
-        named.extend(records.checkpoints.iter().map(|record| Digest::from(record.statement)));
+        named.extend(records.lineage().map(|record| Digest::from(record.statement)));
         let manifests: BTreeSet<Digest> =
             records.datasets.iter().map(|record| Digest::from(record.manifest)).collect();
         let payouts: BTreeSet<Digest> = (self.sealed.files.iter())
@@ -170,6 +171,14 @@ impl Audit<'_> {
         strangers.map(|digest| ("statement", B256::from(*digest))).collect()
     }
 
+    /// Whether the newest checkpoint's statement names a signature of its files.
+    fn is_signed(&self, facts: &Facts) -> bool {
+        let head = self.records.checkpoints.last();
+        let signed = head.and_then(|head| facts.statements.get(&Digest::from(head.statement)));
+        let said = signed.map(|signed| signed.statement.predicate(CHECKPOINT_TYPE));
+        matches!(said, Some(Ok(CheckpointPredicate { signature: Some(_), .. })))
+    }
+
     fn known_files(&self, facts: &Facts) -> BTreeSet<String> {
         let fixed = [
             bundle::INDEX,
@@ -181,6 +190,9 @@ impl Audit<'_> {
             bundle::LOG_INCLUSION,
         ];
         let mut known: BTreeSet<String> = fixed.map(str::to_owned).into();
+        let has_files = self.sealed.files.keys().any(|name| name.starts_with(bundle::MODEL));
+        known.extend((!has_files).then(|| bundle::LISTING.to_owned()));
+        known.extend(self.is_signed(facts).then(|| bundle::MODEL_SIGNATURE.to_owned()));
         for dataset in &self.records.datasets {
             known.insert(bundle::manifest_name(&dataset.manifest.into()));
         }

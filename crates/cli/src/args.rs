@@ -5,6 +5,7 @@ mod dataset;
 mod log;
 mod model;
 mod payout;
+mod train;
 
 use std::path::PathBuf;
 
@@ -15,6 +16,7 @@ pub(crate) use dataset::{BuildDataset, ChallengeReason, Dataset};
 pub(crate) use log::Log;
 pub(crate) use model::{Model, RegisterCheckpoint};
 pub(crate) use payout::Payout;
+pub(crate) use train::{RunCommand, Train};
 
 /// Accountable AI: provenance, verifiable payouts and offline audits.
 #[derive(Debug, Parser)]
@@ -45,6 +47,9 @@ pub(crate) enum Command {
     /// Register models, train them, look at their taint.
     #[command(subcommand)]
     Model(Model),
+    /// Run a training program, committed to beforehand and logged.
+    #[command(subcommand)]
+    Train(Train),
     /// Take revenue in, compute payouts, pay them out.
     #[command(subcommand)]
     Payout(Payout),

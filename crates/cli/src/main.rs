@@ -10,6 +10,7 @@ mod model;
 mod output;
 mod payout;
 mod settings;
+mod train;
 mod workspace;
 
 use std::process::ExitCode;
@@ -42,6 +43,7 @@ async fn run(args: Args) -> anyhow::Result<bool> {
         Command::OptOut(opt_out) => content::opt_out(opt_out, json).await,
         Command::Dataset(dataset) => dataset::run(dataset, json).await,
         Command::Model(model) => model::run(model, json).await,
+        Command::Train(train) => train::run(train, json).await,
         Command::Payout(payout) => payout::run(payout, json).await,
         Command::Key(key) => keys::run(key, json),
         Command::Explain(explain) => workspace::explain(explain, json).await,

@@ -6,10 +6,10 @@ use std::{collections::BTreeMap, path::Path};
 use alloy_primitives::{B256, Bytes};
 use probity_chain::{Receipt, Registry, convert};
 use probity_core::{
-    Digest,
+    Digest, Finding,
     keys::SecretKey,
     records::{Checkpoint, Run, record_id},
-    statement::Statement,
+    statement::{Statement, Subject},
 };
 use probity_provenance::{
     model_signing::{self, SIGNATURE_FILE},
@@ -18,7 +18,7 @@ use probity_provenance::{
 
 use crate::{
     NodeError, Workspace,
-    model::{SignedFolder, model_files, sign_folder},
+    model::{SignedFolder, model_files, sign_files},
     workspace::read_file,
 };
 
@@ -49,7 +49,21 @@ impl Workspace {
         for parent in &plan.parents {
             let _: Checkpoint = self.record(*parent).await?;
         }
-        let signed = signed_folder(dir, signing_key, progress)?;
+        let outputs = self.outputs_of(plan.run).await?;
+        let is_output = |file: &ModelFile| {
+            let is_it = |output: &Subject| {
+                (&output.name, output.digest.sha256) == (&file.name, file.sha256)
+            };
+            outputs.as_ref().is_none_or(|outputs| outputs.iter().any(is_it))
+        };
+        let check = |files: &[ModelFile]| match files.iter().find(|file| !is_output(file)) {
+            None => Ok(()),
+            Some(file) => {
+                let (run, name) = (record_id(plan.run), file.name.clone());
+                Err(NodeError::NotOutput { run, name })
+            }
+        };
+        let signed = signed_folder(dir, signing_key, &check, progress)?;
         for file in &signed.files {
             let path = dir.join(&file.name);
             if self.objects.put_file(&path).await?.0 != file.sha256 {
@@ -133,30 +147,33 @@ impl Workspace {
     }
 }
 
-/// The folder with its signature: the one that is there, if it is the right one, or a new one.
+/// The folder with its signature: the one that is there, if it is the right one, or a new one, made
+/// only if the files pass the check.
 fn signed_folder(
     dir: &Path,
     key: &SecretKey,
+    check: &dyn Fn(&[ModelFile]) -> Result<(), NodeError>,
     progress: &(dyn Fn(u64) + Sync),
 ) -> Result<SignedFolder, NodeError> {
     let path = dir.join(SIGNATURE_FILE);
     if !path.exists() {
-        return sign_folder(dir, &path, &[], key, progress);
+        let files = model_files(dir, &path, &[], progress)?;
+        check(&files)?;
+        return sign_files(dir, &path, &[], files, key);
     }
-    let signature = read_file(&path, model_signing::MAX_SIGNATURE_BYTES as u64)?;
-    let (files, found) = match model_signing::open(&signature, &key.public()?) {
-        Ok(signed) => {
-            let files = model_files(dir, &path, &signed.ignored, progress)?;
-            let found = signed.compare(&files);
-            (files, found)
-        }
-        Err(found) => (vec![], found),
+    let stale = |found: &Finding| NodeError::SignatureStale {
+        path: path.clone(),
+        finding: format!("{}: {}", found.subject, found.message),
     };
-    match found.first() {
+    let signature = read_file(&path, model_signing::MAX_SIGNATURE_BYTES as u64)?;
+    let signed = match model_signing::open(&signature, &key.public()?) {
+        Ok(signed) => signed,
+        Err(found) => return Err(found.first().map_or(NodeError::Exists(path.clone()), stale)),
+    };
+    let files = model_files(dir, &path, &signed.ignored, progress)?;
+    check(&files)?;
+    match signed.compare(&files).first() {
         None => Ok(SignedFolder { files, signature }),
-        Some(first) => {
-            let finding = format!("{}: {}", first.subject, first.message);
-            Err(NodeError::SignatureStale { path, finding })
-        }
+        Some(found) => Err(stale(found)),
     }
 }

@@ -157,6 +157,39 @@ pub enum NodeError {
     /// A dataset.
     #[error(transparent)]
     Dataset(#[from] DatasetError),
+    /// A run whose command did not end well, or is not known to have ended.
+    #[error("run `{run}` {state}")]
+    RunState {
+        /// The run's record id.
+        run: B256,
+        /// What is the matter.
+        state: String,
+    },
+    /// A file that did not come out of the run.
+    #[error("`{name}` is not an output of run `{run}`")]
+    NotOutput {
+        /// The run's record id.
+        run: B256,
+        /// The file.
+        name: String,
+    },
+    /// A command that cannot be started.
+    #[error("cannot start `{0}`: there is no such program")]
+    CommandUnknown(String),
+    /// A variable that is not set.
+    #[error("variable `{0}` is not set, or is not UTF-8")]
+    VariableMissing(String),
+    /// A variable whose value must not be published.
+    #[error("variable `{0}` looks like a secret, and its value would be published")]
+    VariableSecret(String),
+    /// A settings file that is no TOML.
+    #[error("`{}` is malformed: {reason}", path.display())]
+    Settings {
+        /// Which file.
+        path: PathBuf,
+        /// What the parser said.
+        reason: String,
+    },
     /// A run of another dataset.
     #[error("run `{run}` is of dataset `{got}`, expected `{expected}`")]
     RunDataset {
@@ -217,6 +250,13 @@ impl NodeError {
             Self::Exists(_) => "choose another name".to_owned(),
             Self::Signing(SigningError::KeyType(_)) => {
                 "probity key new NAME --kind p256 makes one".to_owned()
+            }
+            Self::VariableSecret(name) => {
+                format!("--secret {name} gives it to the command without recording its value")
+            }
+            Self::RunState { run, .. } => format!("probity train status {run} says more"),
+            Self::NotOutput { .. } => {
+                "register the folder that the run put out, as it is".to_owned()
             }
             Self::SignatureStale { path, .. } => {
                 format!("remove {}; the command makes a new one", path.display())

@@ -16,6 +16,7 @@ use probity_provenance::{
         self, ChainReference, FORMAT, Files, Inclusions, Index, LogReference, Records, Removal,
         Sealed, seal,
     },
+    command::Provenance,
     content::Batch,
     dataset::{DATASET_TYPE, Manifest},
     ledger,
@@ -28,6 +29,8 @@ use crate::{NodeError, Workspace, archive, indexer::text};
 
 /// Most bytes of a model that go into a bundle; of a larger one only the listing does.
 const MAX_MODEL: u64 = 256 << 20;
+/// Most bytes of a run's log that go into a bundle.
+const MAX_RUN_LOG: u64 = 64 << 20;
 
 /// Audits a bundle's files. With a chain, the bundle's block is looked up there; without one, its
 /// block hash is the exporter's word.
@@ -121,6 +124,7 @@ impl Workspace {
             let run: Run = self.record(checkpoint.run).await?;
             collection.statements.insert(run.statement.into());
             if !collection.records.runs.contains(&run) {
+                self.collect_command(&run, collection).await?;
                 collection.records.runs.push(run);
             }
             for record in self.versions(checkpoint.dataset).await? {
@@ -131,6 +135,25 @@ impl Workspace {
         }
         oldest_first(&mut collection.records.datasets);
         self.collect_files(&head, collection).await
+    }
+
+    /// What is said of the end of a run's command, its log, and the marks of it.
+    async fn collect_command(
+        &self,
+        run: &Run,
+        collection: &mut Collection,
+    ) -> Result<(), NodeError> {
+        collection.statements.extend(self.mark_statements(run).await?);
+        let Some(signed) = self.provenance_of(run).await? else { return Ok(()) };
+        collection.statements.insert(signed.digest);
+        let log = Provenance::of(&signed.statement)?.log();
+        if let Some(log) = log
+            && self.objects.size(&log).await?.is_some_and(|size| size <= MAX_RUN_LOG)
+        {
+            let bytes = self.objects.get(&log).await?;
+            collection.files.insert(bundle::run_log_name(record_id(run)), bytes.to_vec());
+        }
+        Ok(())
     }
 
     /// A dataset version and those before it.

@@ -40,8 +40,12 @@ pub fn hash_folder(
     // end.
     found.sort_by(|a, b| b.size.cmp(&a.size).then_with(|| a.name.cmp(&b.name)));
     let hashed = found.into_iter().par_bridge().map(|file| {
-        let sha256 = hash(&file, progress)?;
-        Ok(ModelFile { name: file.name, size: file.size, sha256 })
+        let (sha256, size) = hash(&file.path, progress)?;
+        if size != file.size {
+            let reason = "was written to while it was read";
+            return Err(NodeError::NotAFile { path: file.path, reason });
+        }
+        Ok(ModelFile { name: file.name, size, sha256 })
     });
     let mut files = hashed.collect::<Result<Vec<_>, NodeError>>()?;
     files.sort_by(|a, b| a.name.cmp(&b.name));
@@ -86,25 +90,24 @@ fn list(
     Ok(())
 }
 
-fn hash(file: &Found, progress: &(dyn Fn(u64) + Sync)) -> Result<Digest, NodeError> {
-    let mut reader = File::open(&file.path).map_err(NodeError::file("read", &file.path))?;
+/// A file's digest and size.
+pub(crate) fn hash_file(path: &Path) -> Result<(Digest, u64), NodeError> {
+    hash(path, &|_| {})
+}
+
+fn hash(path: &Path, progress: &(dyn Fn(u64) + Sync)) -> Result<(Digest, u64), NodeError> {
+    let mut reader = File::open(path).map_err(NodeError::file("read", path))?;
     let mut hasher = Hasher::default();
     let mut buffer = vec![0; BUFFER_BYTES];
     let mut size = 0;
     loop {
-        let count = reader.read(&mut buffer).map_err(NodeError::file("read", &file.path))?;
+        let count = reader.read(&mut buffer).map_err(NodeError::file("read", path))?;
         if count == 0 {
-            break;
+            return Ok((hasher.finish(), size));
         }
         hasher.update(buffer.get(..count).unwrap_or_default());
         size += count as u64;
         progress(count as u64);
-    }
-    if size == file.size {
-        Ok(hasher.finish())
-    } else {
-        let reason = "was written to while it was read";
-        Err(NodeError::NotAFile { path: file.path.clone(), reason })
     }
 }
 

@@ -3,6 +3,7 @@
 
 pub mod archive;
 mod checkpoint;
+mod command;
 mod contribute;
 mod curate;
 pub mod demo;
@@ -19,6 +20,7 @@ mod train;
 mod workspace;
 
 pub use checkpoint::CheckpointPlan;
+pub use command::{CommandPlan, CommandRun, RunReport, RunState, Shown};
 pub use contribute::{Contribution, Work};
 pub use curate::{AbsentWork, DatasetPlan};
 pub use dispute::{Challenge, Decision, Reason};

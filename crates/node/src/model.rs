@@ -34,8 +34,19 @@ pub fn sign_folder(
     if output.exists() {
         return Err(NodeError::Exists(output.to_owned()));
     }
+    let files = model_files(dir, output, ignored, progress)?;
+    sign_files(dir, output, ignored, files, key)
+}
+
+/// Signs files that were hashed already.
+pub(crate) fn sign_files(
+    dir: &Path,
+    output: &Path,
+    ignored: &[String],
+    files: Vec<ModelFile>,
+    key: &SecretKey,
+) -> Result<SignedFolder, NodeError> {
     let left_out = left_out(dir, output, ignored);
-    let files = hash_folder(dir, &left_out, progress)?;
     let signature = model_signing::sign(&name_of(dir), &files, &left_out, key)?;
     crate::archive::write_new(output, &signature)?;
     Ok(SignedFolder { files, signature })

@@ -15,6 +15,7 @@ use probity_provenance::{
     dataset::{Item, Manifest},
     training::{MODEL_TYPE, ModelFile, ModelPredicate, RUN_TYPE, RunPredicate},
 };
+use serde::Serialize;
 
 use crate::{NodeError, Workspace, checkpoint::CheckpointPlan};
 
@@ -85,6 +86,17 @@ impl Workspace {
         dataset: B256,
         manifest: &Manifest,
         config: &MlpConfig,
+    ) -> Result<(B256, Run, Receipt), NodeError> {
+        self.commit_config(trainer, dataset, manifest, config).await
+    }
+
+    /// As `commit_run`, to any configuration.
+    pub(crate) async fn commit_config(
+        &mut self,
+        trainer: &SecretKey,
+        dataset: B256,
+        manifest: &Manifest,
+        config: &impl Serialize,
     ) -> Result<(B256, Run, Receipt), NodeError> {
         let author = trainer.address()?;
         let config = serde_json::to_value(config).map_err(JsonError::from)?;

@@ -9,6 +9,7 @@ mod data;
 mod ledger_checks;
 mod money;
 mod relations;
+mod runs;
 mod signed;
 
 use alloy_primitives::{Address, B256};

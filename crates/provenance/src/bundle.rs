@@ -13,6 +13,7 @@
 //! | `model/NAME` | the checkpoint's files |
 //! | `model.json` | their listing, where the files themselves are left out |
 //! | `model.sig` | their OpenSSF signature |
+//! | `runs/ID.log` | what the commands of its runs wrote |
 
 use std::collections::BTreeMap;
 
@@ -57,6 +58,11 @@ pub const MODEL: &str = "model/";
 pub const LISTING: &str = "model.json";
 /// The OpenSSF signature of the checkpoint's files.
 pub const MODEL_SIGNATURE: &str = "model.sig";
+
+/// Where the log of a run is, by its record id.
+pub fn run_log_name(run: B256) -> String {
+    format!("runs/{}.log", Digest::from(run))
+}
 
 /// Where a manifest is.
 pub fn manifest_name(digest: &Digest) -> String {

@@ -7,6 +7,7 @@
 //! | [`optout`] | the deny list and its proofs of absence |
 //! | [`dataset`] | which contents enter a dataset, and why others do not |
 //! | [`training`] | runs committed beforehand, and the checkpoints that came out |
+//! | [`command`], [`run_log`] | runs of any command, and what it wrote while it ran |
 //! | [`model_signing`] | a checkpoint's signature as OpenSSF Model Signing has it |
 //! | [`payout`] | who gets what of a model's revenue, line by line |
 //! | [`challenge`], [`pool`] | the contracts' state machines, in Rust |
@@ -16,6 +17,7 @@
 pub mod audit;
 pub mod bundle;
 pub mod challenge;
+pub mod command;
 pub mod content;
 pub mod dataset;
 pub mod ledger;
@@ -23,6 +25,7 @@ pub mod model_signing;
 pub mod optout;
 pub mod payout;
 pub mod pool;
+pub mod run_log;
 pub mod state_proof;
 pub mod training;
 mod trie;

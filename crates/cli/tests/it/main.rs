@@ -2,9 +2,11 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on stops")]
 
+mod desk;
 mod input;
 mod model_signing;
 mod peers;
 mod story;
 mod tool;
+mod training;
 mod workflow;

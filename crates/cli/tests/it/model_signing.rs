@@ -1,80 +1,47 @@
 //! OpenSSF Model Signing: `model_signing` reads our signatures, and we read its.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{fs, path::Path, process::Command};
 
 use probity_testkit::python;
 
-use crate::tool::{Said, probity, run};
+use crate::{
+    desk::Desk,
+    tool::{Said, probity, run},
+};
 
-/// A model's folder, a workspace with a P-256 key, and its public key.
-struct Desk {
-    folder: tempfile::TempDir,
+/// A workspace with a P-256 key and its public half, and a model.
+fn desk() -> Desk {
+    let desk = Desk::new();
+    desk.made();
+    fs::create_dir_all(desk.path("model/.git")).unwrap();
+    fs::create_dir_all(desk.path("model/parts")).unwrap();
+    for name in ["model/a.txt", "model/parts/one", "model/parts.bin", "model/.git/HEAD"] {
+        desk.write(name, name);
+    }
+    desk
 }
 
-impl Desk {
-    fn new() -> Self {
-        let desk = Self { folder: tempfile::tempdir().unwrap() };
-        fs::write(desk.path("passphrase"), "a passphrase\n").unwrap();
-        desk.signed(&["init"]);
-        desk.signed(&["key", "new", "release", "--kind", "p256"]);
-        let pem = desk.signed(&["key", "public", "release"]);
-        fs::write(desk.path("public.pem"), pem.out).unwrap();
-        fs::create_dir_all(desk.path("model/.git")).unwrap();
-        fs::create_dir_all(desk.path("model/parts")).unwrap();
-        let files = ["model/a.txt", "model/parts/one", "model/parts.bin", "model/.git/HEAD"];
-        for name in files {
-            fs::write(desk.path(name), name).unwrap();
-        }
-        desk
-    }
+fn sign(desk: &Desk, model: &str) -> Said {
+    desk.signed("release", &["model", "sign", &desk.path(model)])
+}
 
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
+fn verify(desk: &Desk, key: &str) -> Said {
+    probity(&["model", "verify", &desk.path("model"), "--public-key", &desk.path(key)])
+}
 
-    /// Runs a command with the workspace's passphrase, which must succeed.
-    fn signed(&self, arguments: &[&str]) -> Said {
-        let (dir, passphrase) = (self.path("w"), self.path("passphrase"));
-        let more =
-            ["--dir", dir.to_str().unwrap(), "--passphrase-file", passphrase.to_str().unwrap()];
-        let said = probity(&[arguments, &more].concat());
-        assert_eq!(said.code, 0, "{arguments:?}: {}", said.err);
-        said
-    }
-
-    fn sign(&self, model: &str) {
-        self.signed(&["model", "sign", self.path(model).to_str().unwrap(), "--key", "release"]);
-    }
-
-    fn verify(&self, model: &str, key: &str) -> Said {
-        let (model, key) = (self.path(model), self.path(key));
-        probity(&[
-            "model",
-            "verify",
-            model.to_str().unwrap(),
-            "--public-key",
-            key.to_str().unwrap(),
-        ])
-    }
-
-    /// `model_signing` on the folder's signature.
-    fn theirs(&self, verb: &str, key: [&str; 2]) -> Said {
-        let mut command = Command::new(python().unwrap());
-        command.args(["-m", "model_signing", verb, "key"]).arg(self.path("model"));
-        command.arg("--signature").arg(self.path("model/model.sig"));
-        run(command.arg(key[0]).arg(self.path(key[1])))
-    }
+/// `model_signing` on the folder's signature.
+fn theirs(desk: &Desk, verb: &str, key: [&str; 2]) -> Said {
+    let mut command = Command::new(python().unwrap());
+    command.args(["-m", "model_signing", verb, "key"]).arg(desk.path("model"));
+    command.arg("--signature").arg(desk.path("model/model.sig"));
+    run(command.arg(key[0]).arg(desk.path(key[1])))
 }
 
 #[test]
 fn model_signing_verifies_ours_and_sees_what_changed() {
-    let desk = Desk::new();
-    desk.sign("model");
-    let theirs = || desk.theirs("verify", ["--public_key", "public.pem"]);
+    let desk = desk();
+    assert_eq!(sign(&desk, "model").code, 0);
+    let theirs = || theirs(&desk, "verify", ["--public_key", "release.pem"]);
     let good = theirs();
     assert!(good.code == 0 && good.out.contains("Verification succeeded"), "{good:?}");
     fs::rename(desk.path("model/a.txt"), desk.path("model/b.txt")).unwrap();
@@ -86,22 +53,22 @@ fn model_signing_verifies_ours_and_sees_what_changed() {
 
 #[test]
 fn we_verify_what_model_signing_signed_and_see_what_changed() {
-    let desk = Desk::new();
+    let desk = desk();
     let openssl = |arguments: &[&str]| {
         let said = run(Command::new("openssl").args(arguments).current_dir(desk.folder.path()));
         assert_eq!(said.code, 0, "{said:?}");
     };
     openssl(&["ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", "theirs.key"]);
     openssl(&["ec", "-in", "theirs.key", "-pubout", "-out", "theirs.pem"]);
-    let signed = desk.theirs("sign", ["--private_key", "theirs.key"]);
+    let signed = theirs(&desk, "sign", ["--private_key", "theirs.key"]);
     assert_eq!(signed.code, 0, "{signed:?}");
-    let good = desk.verify("model", "theirs.pem");
+    let good = verify(&desk, "theirs.pem");
     assert!(good.code == 0 && good.out.contains("3 files"), "{good:?}");
 
-    let other = desk.verify("model", "public.pem");
+    let other = verify(&desk, "release.pem");
     assert!(other.code == 1 && other.out.contains("oms.key.mismatch"), "{other:?}");
     let expect = |code: &str| {
-        let said = desk.verify("model", "theirs.pem");
+        let said = verify(&desk, "theirs.pem");
         assert!(said.code == 1 && said.out.contains(code), "{code}: {said:?}");
     };
     let at = |name: &str| desk.path(&format!("model/{name}"));
@@ -119,8 +86,8 @@ fn we_verify_what_model_signing_signed_and_see_what_changed() {
 /// Both put the same digest over the same files, whatever order names have.
 #[test]
 fn the_subject_is_the_one_that_model_signing_computes() {
-    let desk = Desk::new();
-    desk.sign("model");
+    let desk = desk();
+    assert_eq!(sign(&desk, "model").code, 0);
     let script = "import sys, json, base64, model_signing, hashlib\n\
         from model_signing._signing import signing\n\
         m = model_signing.hashing.Config().set_ignored_paths(paths=['model.sig']).hash(sys.argv[1])\n\
@@ -135,34 +102,35 @@ fn the_subject_is_the_one_that_model_signing_computes() {
 }
 
 #[test]
+fn a_keys_public_half_is_printed() {
+    let desk = desk();
+    let said =
+        desk.read(&["key", "public", "release", "--passphrase-file", &desk.path("passphrase")]);
+    assert_eq!(said.out, fs::read_to_string(desk.path("release.pem")).unwrap());
+}
+
+#[test]
 fn a_folder_that_cannot_be_signed_leaves_no_signature() {
-    let desk = Desk::new();
-    let (dir, passphrase) = (desk.path("w"), desk.path("passphrase"));
-    let refused = |model: &Path, key: &str, words: &[&str]| {
-        let arguments = ["model", "sign", model.to_str().unwrap(), "--key", key];
-        let more =
-            ["--dir", dir.to_str().unwrap(), "--passphrase-file", passphrase.to_str().unwrap()];
-        let said = probity(&[&arguments[..], &more].concat());
+    let desk = desk();
+    let refused = |model: &str, key: &str, words: &[&str]| {
+        let said = desk.signed(key, &["model", "sign", &desk.path(model)]);
         assert_eq!(said.code, 2, "{said:?}");
         for word in words {
             assert!(said.err.contains(word), "`{word}` is not in {}", said.err);
         }
-        assert!(!model.join("model.sig").exists());
+        assert!(!Path::new(&desk.path(model)).join("model.sig").exists());
     };
-    let model = desk.path("model");
-    refused(&model, "owner", &["p256", "hint: probity key new"]);
-    refused(&desk.path("nowhere"), "release", &["cannot read", "nowhere"]);
+    refused("model", "owner", &["p256", "hint: probity key new"]);
+    refused("nowhere", "release", &["cannot read", "nowhere"]);
     fs::create_dir(desk.path("empty")).unwrap();
-    refused(&desk.path("empty"), "release", &["no files"]);
+    refused("empty", "release", &["no files"]);
     #[cfg(unix)]
     {
-        std::os::unix::fs::symlink("/etc/passwd", model.join("link")).unwrap();
-        refused(&model, "release", &["link", "symbolic link", "hint:"]);
-        fs::remove_file(model.join("link")).unwrap();
+        std::os::unix::fs::symlink("/etc/passwd", desk.path("model/link")).unwrap();
+        refused("model", "release", &["link", "symbolic link", "hint:"]);
+        fs::remove_file(desk.path("model/link")).unwrap();
     }
-    desk.sign("model");
-    let again = ["model", "sign", model.to_str().unwrap(), "--key", "release"];
-    let more = ["--dir", dir.to_str().unwrap(), "--passphrase-file", passphrase.to_str().unwrap()];
-    let said = probity(&[&again[..], &more].concat());
-    assert!(said.code == 2 && said.err.contains("exists already"), "{said:?}");
+    assert_eq!(sign(&desk, "model").code, 0);
+    let again = sign(&desk, "model");
+    assert!(again.code == 2 && again.err.contains("exists already"), "{again:?}");
 }

@@ -21,16 +21,16 @@ use serde_json::{Value, json};
 use crate::parties::{Party, keys};
 
 /// Somebody with a dataset, who trains models on it with programs of their own.
-struct Trainer {
-    party: Party,
+pub(crate) struct Trainer {
+    pub(crate) party: Party,
     signing_key: SecretKey,
-    dataset: B256,
+    pub(crate) dataset: B256,
     manifest: Manifest,
     folder: tempfile::TempDir,
 }
 
 impl Trainer {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut party = Party::first(&folder.path().join("workspace"), &keys(1)).await;
         party.contribute(1).await;
@@ -52,7 +52,7 @@ impl Trainer {
         workspace.commit_run(&key, self.dataset, &self.manifest, &config).await.unwrap().1
     }
 
-    async fn register(
+    pub(crate) async fn register(
         &mut self,
         model: B256,
         run: &Run,
@@ -60,6 +60,7 @@ impl Trainer {
         parents: Vec<B256>,
     ) -> Result<(B256, Checkpoint), NodeError> {
         let (key, signing_key) = (self.party.key.clone(), self.signing_key.clone());
+        // An absolute path stays what it is.
         let dir = self.folder.path().join(files);
         let plan = CheckpointPlan { model, run, parents, metrics: BTreeMap::new() };
         let workspace = &mut self.party.workspace;
@@ -67,7 +68,7 @@ impl Trainer {
         Ok((done.0, done.1))
     }
 
-    async fn export_of(&mut self, model: B256) -> Files {
+    pub(crate) async fn export_of(&mut self, model: B256) -> Files {
         let workspace = &mut self.party.workspace;
         let log = workspace.keyring().unlock("log", "pass").unwrap();
         workspace.anchor_log(&log, &self.party.key).await.unwrap();
@@ -75,7 +76,7 @@ impl Trainer {
     }
 
     /// The audit of files that an exporter signed anew.
-    async fn audit(&self, mut files: Files) -> Report {
+    pub(crate) async fn audit(&self, mut files: Files) -> Report {
         let index: Index = serde_json::from_slice(&files.remove(INDEX).unwrap()).unwrap();
         files.remove(SIGNATURE);
         let files = seal(index, files, &self.party.key).unwrap();
@@ -83,12 +84,12 @@ impl Trainer {
     }
 }
 
-fn errors(report: &Report) -> Vec<&str> {
+pub(crate) fn errors(report: &Report) -> Vec<&str> {
     let errors = report.findings.iter().filter(|found| found.severity == Severity::Error);
     errors.map(|found| found.code.as_str()).collect()
 }
 
-fn label(report: &Report, name: &str) -> Option<Label> {
+pub(crate) fn label(report: &Report, name: &str) -> Option<Label> {
     report.claims.iter().find(|claim| claim.name == name).map(|claim| claim.label)
 }
 

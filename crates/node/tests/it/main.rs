@@ -7,5 +7,6 @@ mod faults;
 mod hostile_exporter;
 mod loop_test;
 mod parties;
+mod runs;
 mod twins;
 mod world;

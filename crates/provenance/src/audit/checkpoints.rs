@@ -130,6 +130,7 @@ impl Audit<'_> {
         if good {
             let text = format!("run {id} committed to its dataset, configuration and seed");
             self.claim("run.commitment", Label::Verified, text);
+            self.check_command(run, &predicate.config, statements);
         } else {
             self.broken("run.statement.mismatch", id, "record and statement differ");
         }
@@ -161,6 +162,7 @@ impl Audit<'_> {
             return self.broken("checkpoint.run.mismatch", id, message);
         }
         self.check_parents(id, checkpoint);
+        self.check_outputs(checkpoint, &signed.statement, statements);
         let registry = self.sealed.index.chain.registry;
         let time = |audit: &Self, id| audit.ledger.record(registry, id).map(|record| record.time);
         match (time(self, checkpoint.run), time(self, id)) {

@@ -6,12 +6,14 @@ use std::collections::BTreeSet;
 use alloy_primitives::B256;
 use probity_core::{Digest, Label, keys::PublicKey, records::record_id};
 
-use super::{Audit, answers::Facts, signed::Statements};
+use super::{Audit, answers::Facts, runs, signed::Statements};
 use crate::{
     bundle,
+    command::PROVENANCE_TYPE,
     dataset::{DATASET_TYPE, DatasetPredicate},
     optout::OPT_OUT_TYPE,
     payout::PAYOUT_TYPE,
+    run_log::RUN_MARK_TYPE,
     training::{CHECKPOINT_TYPE, CheckpointPredicate, MODEL_TYPE, ModelPredicate},
 };
 
@@ -156,6 +158,7 @@ impl Audit<'_> {
             .filter(|(name, _)| name.starts_with(bundle::PAYOUTS))
             .map(|(_, bytes)| Digest::of(bytes))
             .collect();
+        let runs_of: BTreeSet<B256> = records.runs.iter().map(record_id).collect();
         let is_named = |digest: &Digest| named.contains(digest);
         let related = facts.statements.iter().filter(|(digest, signed)| {
             let about = |set: &BTreeSet<Digest>| set.iter().any(|digest| signed.is_about(digest));
@@ -163,6 +166,9 @@ impl Audit<'_> {
                 OPT_OUT_TYPE => true,
                 DATASET_TYPE => about(&manifests),
                 PAYOUT_TYPE => about(&payouts),
+                PROVENANCE_TYPE | RUN_MARK_TYPE => {
+                    runs::run_of(&signed.statement).is_some_and(|run| runs_of.contains(&run))
+                }
                 _ => is_named(digest),
             }
         });
@@ -193,6 +199,8 @@ impl Audit<'_> {
         let has_files = self.sealed.files.keys().any(|name| name.starts_with(bundle::MODEL));
         known.extend((!has_files).then(|| bundle::LISTING.to_owned()));
         known.extend(self.is_signed(facts).then(|| bundle::MODEL_SIGNATURE.to_owned()));
+        let ended = facts.statements.values().filter_map(|signed| runs::run_of(&signed.statement));
+        known.extend(ended.map(bundle::run_log_name));
         for dataset in &self.records.datasets {
             known.insert(bundle::manifest_name(&dataset.manifest.into()));
         }

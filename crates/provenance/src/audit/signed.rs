@@ -14,6 +14,7 @@ use probity_core::{
 use super::Audit;
 use crate::{
     bundle::{self, Inclusions},
+    command::{PROVENANCE_TYPE, Provenance},
     content::Batch,
     optout,
 };
@@ -25,10 +26,14 @@ pub(crate) type OptOuts = BTreeMap<Digest, (u64, Address)>;
 /// Contents statements by digest.
 pub(crate) type Batches = BTreeMap<Digest, Batch>;
 
-/// Every predicate of ours names its author, who must be among the signers.
+/// Every predicate of ours names its author, and provenance its builder, who must be among the signers.
 fn is_signed_by_author(signed: &Signed) -> bool {
-    let author = signed.statement.predicate.get("author").and_then(serde_json::Value::as_str);
-    let author = author.and_then(|author| author.parse::<Address>().ok());
+    let author = if signed.statement.predicate_type == PROVENANCE_TYPE {
+        Provenance::of(&signed.statement).ok().and_then(|said| said.author())
+    } else {
+        let author = signed.statement.predicate.get("author").and_then(serde_json::Value::as_str);
+        author.and_then(|author| author.parse::<Address>().ok())
+    };
     author.is_some_and(|author| signed.signers.contains(&PublicKey::Account(author)))
 }
 

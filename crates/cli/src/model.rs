@@ -1,6 +1,7 @@
 //! `probity model`.
 
 mod checkpoint;
+mod lineage;
 mod sign;
 
 use std::collections::BTreeMap;
@@ -55,6 +56,16 @@ pub(crate) async fn run(command: Model, json: bool) -> anyhow::Result<bool> {
             Ok(true)
         }
         Model::Checkpoint(checkpoint) => checkpoint::run(checkpoint, json).await,
+        Model::Lineage { model, svg, folder } => {
+            lineage::lineage(model, svg.as_deref(), &folder, json).await
+        }
+        Model::Diff { first, second, folder } => {
+            lineage::diff(&first, &second, &folder, json).await
+        }
+        Model::ExportBom { model, folder } => {
+            output::json(&settings::open(&folder).await?.bill_of_materials(model).await?)?;
+            Ok(true)
+        }
         Model::Sign { model, output, ignore, signer } => {
             sign::sign(&model, output, &ignore, &signer, json)
         }

@@ -139,7 +139,7 @@ pub fn write(path: &Path, files: &Files) -> Result<u64, NodeError> {
 }
 
 /// Writes a file: complete, or not at all.
-pub(crate) fn write_new(path: &Path, bytes: &[u8]) -> Result<(), NodeError> {
+pub fn write_new(path: &Path, bytes: &[u8]) -> Result<(), NodeError> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".new");
     let staged = path.with_file_name(name);

@@ -4,7 +4,7 @@ use std::{io, path::PathBuf};
 
 use alloy_primitives::B256;
 use probity_chain::ChainError;
-use probity_compute::{SampleError, TrainError, WeightsError};
+use probity_compute::{SampleError, TensorError, TrainError, WeightsError};
 use probity_core::{
     Digest, json::JsonError, keys::KeyError, keystore::KeystoreError, log::CheckpointError,
     money::MoneyError, statement::StatementError,
@@ -211,6 +211,15 @@ pub enum NodeError {
     /// A file that changed while it was registered.
     #[error("`{}` was written to while it was registered", .0.display())]
     FileChanged(PathBuf),
+    /// A file whose tensors cannot be told.
+    #[error("`{file}` holds no tensors that can be read")]
+    Tensors {
+        /// Which file.
+        file: String,
+        /// Why.
+        #[source]
+        source: TensorError,
+    },
     /// A model's signature.
     #[error(transparent)]
     Signing(#[from] SigningError),

@@ -157,7 +157,7 @@ impl Workspace {
     }
 
     /// A dataset version and those before it.
-    async fn versions(&self, dataset: B256) -> Result<Vec<Dataset>, NodeError> {
+    pub(crate) async fn versions(&self, dataset: B256) -> Result<Vec<Dataset>, NodeError> {
         let mut versions = Vec::new();
         let mut next: Option<B256> = Some(dataset);
         while let Some(id) = next {

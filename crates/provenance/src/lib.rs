@@ -9,18 +9,21 @@
 //! | [`training`] | runs committed beforehand, and the checkpoints that came out |
 //! | [`command`], [`run_log`] | runs of any command, and what it wrote while it ran |
 //! | [`model_signing`] | a checkpoint's signature as OpenSSF Model Signing has it |
+//! | [`lineage`], [`bom`] | where a model comes from, as text, picture and bill of materials |
 //! | [`payout`] | who gets what of a model's revenue, line by line |
 //! | [`challenge`], [`pool`] | the contracts' state machines, in Rust |
 //! | [`state_proof`], [`ledger`] | contract storage proved against a block header, and what it says |
 //! | [`bundle`], [`audit`] | evidence that anybody can check offline, and the check |
 
 pub mod audit;
+pub mod bom;
 pub mod bundle;
 pub mod challenge;
 pub mod command;
 pub mod content;
 pub mod dataset;
 pub mod ledger;
+pub mod lineage;
 pub mod model_signing;
 pub mod optout;
 pub mod payout;

@@ -66,6 +66,32 @@ pub(crate) enum Model {
         #[arg(long, value_name = "FILE")]
         public_key: PathBuf,
     },
+    /// Show where a model comes from: runs, datasets, licences, and the models it was made from.
+    Lineage {
+        /// The model's record id.
+        model: alloy_primitives::B256,
+        /// Draw it into this new file.
+        #[arg(long, value_name = "FILE")]
+        svg: Option<PathBuf>,
+        #[command(flatten)]
+        folder: Folder,
+    },
+    /// Compare two models, file by file and tensor by tensor. Exit 1: they differ.
+    Diff {
+        /// A folder, a file, or a checkpoint's record id.
+        first: String,
+        /// Another.
+        second: String,
+        #[command(flatten)]
+        folder: Folder,
+    },
+    /// Print a model's bill of materials (CycloneDX 1.6, JSON).
+    ExportBom {
+        /// The model's record id.
+        model: alloy_primitives::B256,
+        #[command(flatten)]
+        folder: Folder,
+    },
     /// Say whether the newest checkpoint is tainted. Exit 1: it is.
     Taint {
         /// The model's record id.

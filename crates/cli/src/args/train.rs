@@ -11,8 +11,8 @@ pub(crate) enum Train {
     /// Commit to a command on chain, run it, log what it writes, and publish what came out. Exit 1:
     /// the command failed.
     ///
-    /// The command finds the dataset's items in PROBITY_DATA, the settings in PROBITY_CONFIG and the
-    /// seed in PROBITY_SEED, and puts its model into PROBITY_OUT.
+    /// The command finds the dataset's items in `PROBITY_DATA`, the settings in `PROBITY_CONFIG` and the
+    /// seed in `PROBITY_SEED`, and puts its model into `PROBITY_OUT`.
     Run(RunCommand),
     /// Say how a run stands, everything checked again. Exit 1: it is not complete.
     Status {

@@ -76,4 +76,13 @@ impl Desk {
         self.write("release.pem", &release.public().unwrap().to_pem().unwrap());
         account.to_string()
     }
+
+    /// The file of a court that nobody calls upon, so that any address is its token.
+    pub(crate) fn any_court(&self, account: &str) -> String {
+        let text = format!(
+            "arbiters = [\"{account}\"]\nthreshold = 1\nbond_token = \"{account}\"\nbond = 1\n\
+             response_window = 60\nruling_window = 60\n"
+        );
+        self.write("court.toml", &text)
+    }
 }

@@ -5,6 +5,7 @@
 mod desk;
 mod input;
 mod model_signing;
+mod models;
 mod peers;
 mod story;
 mod tool;

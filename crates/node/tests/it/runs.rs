@@ -31,7 +31,7 @@ impl Trainer {
             environment: vec![],
             secrets: vec![],
             inputs: vec![],
-            mark_every: Duration::from_secs(3600),
+            mark_every: Duration::from_hours(1),
         };
         let key = self.party.key.clone();
         self.party.workspace.run_command(&key, &plan, &mut |_| {}).await.unwrap()

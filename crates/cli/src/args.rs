@@ -152,6 +152,16 @@ pub(crate) enum Key {
         #[command(flatten)]
         passphrase: Passphrase,
     },
+    /// Let a key sign statements for an account, for a time. The account signs with `--key`.
+    Bind {
+        /// The key's name; of kind p256 or ed25519.
+        name: String,
+        /// For how many days.
+        #[arg(long, value_name = "DAYS", default_value_t = 365)]
+        days: u32,
+        #[command(flatten)]
+        signer: Signer,
+    },
     /// Show the keys.
     List(Folder),
 }

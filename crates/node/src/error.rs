@@ -82,6 +82,9 @@ pub enum NodeError {
     /// A key of another scheme than needed.
     #[error("key `{0}` is not of the type needed here")]
     KeyType(String),
+    /// An account where a key that an account binds is needed.
+    #[error("an account needs no binding: expected a p256 or ed25519 key")]
+    KeyBinding,
     /// Several things, or nothing, have this id.
     #[error("nothing in this workspace is called `{0}`")]
     Unknown(String),
@@ -257,7 +260,7 @@ impl NodeError {
         Some(match self {
             Self::NotAWorkspace(_) => "probity demo --keep DIR makes one".to_owned(),
             Self::Exists(_) => "choose another name".to_owned(),
-            Self::Signing(SigningError::KeyType(_)) => {
+            Self::KeyBinding | Self::Signing(SigningError::KeyType(_)) => {
                 "probity key new NAME --kind p256 makes one".to_owned()
             }
             Self::VariableSecret(name) => {

@@ -238,10 +238,13 @@ impl Workspace {
             let id = record_id(dataset);
             collection.files.insert(bundle::manifest_name(&digest), manifest.to_json()?);
             collection.statements.extend(&manifest.sources);
-            for statement in self.index.statements_about(&digest).await? {
-                let curator = PublicKey::Account(dataset.author).key_id();
-                if statement.predicate_type == DATASET_TYPE && statement.author == curator {
-                    collection.statements.insert(statement.digest);
+            for row in self.index.statements_about(&digest).await? {
+                if row.predicate_type != DATASET_TYPE {
+                    continue;
+                }
+                let (signed, _) = self.statement(&row.digest).await?;
+                if signed.signers.contains(&PublicKey::Account(dataset.author)) {
+                    collection.statements.insert(row.digest);
                 }
             }
             for index in self.removed_items(id, &manifest).await? {
@@ -355,6 +358,11 @@ impl Workspace {
         let key = self.log_verifier()?;
         let checkpoint = self.log().folder().checkpoint(&key)?;
         let note = self.log().folder().checkpoint_bytes()?.unwrap_or_default();
+        let mut bindings = BTreeSet::new();
+        for digest in &collection.statements {
+            bindings.extend(self.bindings_of(&self.statement(digest).await?.0).await?);
+        }
+        collection.statements.extend(bindings);
         let mut inclusions = Inclusions::new();
         for digest in &collection.statements {
             let unknown = || NodeError::Unknown(digest.to_string());

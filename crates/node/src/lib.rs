@@ -2,6 +2,7 @@
 //! a creator, curator, trainer, accountant or auditor does with it.
 
 pub mod archive;
+mod binding;
 mod checkpoint;
 mod command;
 mod contribute;

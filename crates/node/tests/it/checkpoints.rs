@@ -25,7 +25,7 @@ pub(crate) struct Trainer {
     pub(crate) party: Party,
     signing_key: SecretKey,
     pub(crate) dataset: B256,
-    manifest: Manifest,
+    pub(crate) manifest: Manifest,
     folder: tempfile::TempDir,
 }
 
@@ -39,13 +39,13 @@ impl Trainer {
         Self { party, signing_key, dataset, manifest, folder }
     }
 
-    fn write(&self, name: &str, bytes: &[u8]) {
+    pub(crate) fn write(&self, name: &str, bytes: &[u8]) {
         let path = self.folder.path().join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, bytes).unwrap();
     }
 
-    async fn run(&mut self, seed: u64) -> Run {
+    pub(crate) async fn run(&mut self, seed: u64) -> Run {
         let key = self.party.key.clone();
         let config = MlpConfig { seed, ..MlpConfig::default() };
         let workspace = &mut self.party.workspace;

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on should stop")]
 
+mod bound_keys;
 mod checkpoints;
 mod faults;
 mod hostile_exporter;

@@ -8,7 +8,7 @@ use probity_core::{
     Label,
     dsse::Envelope,
     records::{Checkpoint, Run, record_id},
-    statement::{self, Statement},
+    statement::{self, Signed, Statement},
 };
 use probity_node::{CommandPlan, CommandRun, NodeError, RunState};
 use probity_provenance::{
@@ -89,7 +89,7 @@ impl Trainer {
     }
 
     /// Puts a logged statement into a bundle.
-    async fn add_statement(&self, files: &mut Files, envelope: &Envelope) {
+    pub(crate) async fn add_statement(&self, files: &mut Files, envelope: &Envelope) {
         let digest = envelope.payload_digest();
         let proof = self.party.workspace.prove_logged(&digest).await.unwrap();
         let mut inclusions: Inclusions = serde_json::from_slice(&files[LOG_INCLUSION]).unwrap();
@@ -99,12 +99,12 @@ impl Trainer {
     }
 }
 
-/// The files without the statements of a kind.
-fn without(files: &Files, kind: &str) -> Files {
+/// The files without some statements.
+pub(crate) fn without(files: &Files, is_out: &dyn Fn(&Signed) -> bool) -> Files {
     let mut files = files.clone();
     files.retain(|name, bytes| {
         let is_statement = name.starts_with("statements/");
-        !is_statement || statement::open(bytes).unwrap().statement.predicate_type != kind
+        !is_statement || !is_out(&statement::open(bytes).unwrap())
     });
     let kept: Vec<String> = files.keys().cloned().collect();
     let mut inclusions: Value = serde_json::from_slice(&files[LOG_INCLUSION]).unwrap();
@@ -114,6 +114,10 @@ fn without(files: &Files, kind: &str) -> Files {
         .retain(|digest, _| kept.contains(&format!("statements/{digest}.json")));
     files.insert(LOG_INCLUSION.to_owned(), serde_json::to_vec(&inclusions).unwrap());
     files
+}
+
+fn is_provenance(signed: &Signed) -> bool {
+    signed.statement.predicate_type == PROVENANCE_TYPE
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -139,10 +143,12 @@ async fn logs_and_provenance_that_were_changed_or_left_out_are_found() {
     let text = String::from_utf8(bad[&name].clone()).unwrap().replace("one", "won");
     bad.insert(name.clone(), text.into_bytes());
     assert_eq!(errors(&trainer.audit(bad).await), ["run.log.mismatch"]);
-    let errors_of = trainer.audit(without(&files, PROVENANCE_TYPE)).await;
+    let errors_of = trainer.audit(without(&files, &is_provenance)).await;
     assert!(errors(&errors_of).contains(&"run.incomplete"), "{:?}", errors(&errors_of));
     // Fewer marks are fewer marks: the claim says how many are shown.
-    let report = trainer.audit(without(&files, RUN_MARK_TYPE)).await;
+    let report = trainer
+        .audit(without(&files, &|signed| signed.statement.predicate_type == RUN_MARK_TYPE))
+        .await;
     let claim = report.claims.iter().find(|claim| claim.name == "run.log").unwrap();
     assert!(claim.text.contains("0 signed marks"), "{}", claim.text);
     // Another run's log and statements have no place here.
@@ -185,7 +191,7 @@ async fn a_trainer_cannot_tell_two_stories() {
     let report = trainer.audit(files.clone()).await;
     assert!(errors(&report).contains(&"run.failed"), "{:?}", errors(&report));
     // The exporter shows the other story only: the marks of the true log tell.
-    let mut other = without(&files, PROVENANCE_TYPE);
+    let mut other = without(&files, &is_provenance);
     trainer.add_statement(&mut other, &forged.sign(&[&key]).unwrap()).await;
     other.insert(run_log_name(done.run), log);
     let report = trainer.audit(other.clone()).await;

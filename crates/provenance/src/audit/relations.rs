@@ -4,7 +4,12 @@
 use std::collections::BTreeSet;
 
 use alloy_primitives::B256;
-use probity_core::{Digest, Label, keys::PublicKey, records::record_id};
+use probity_core::{
+    Digest, Label,
+    binding::{KEY_BINDING_TYPE, KeyBinding},
+    keys::PublicKey,
+    records::record_id,
+};
 
 use super::{Audit, answers::Facts, runs, signed::Statements};
 use crate::{
@@ -160,12 +165,22 @@ impl Audit<'_> {
             .collect();
         let runs_of: BTreeSet<B256> = records.runs.iter().map(record_id).collect();
         let is_named = |digest: &Digest| named.contains(digest);
+        let others = facts
+            .statements
+            .values()
+            .filter(|signed| signed.statement.predicate_type != KEY_BINDING_TYPE);
+        let keys: BTreeSet<String> =
+            others.flat_map(|signed| signed.signers.iter().map(PublicKey::key_id)).collect();
         let related = facts.statements.iter().filter(|(digest, signed)| {
             let about = |set: &BTreeSet<Digest>| set.iter().any(|digest| signed.is_about(digest));
             match signed.statement.predicate_type.as_str() {
                 OPT_OUT_TYPE => true,
                 DATASET_TYPE => about(&manifests),
                 PAYOUT_TYPE => about(&payouts),
+                KEY_BINDING_TYPE => {
+                    let binding = signed.statement.predicate::<KeyBinding>(KEY_BINDING_TYPE);
+                    binding.is_ok_and(|binding| keys.contains(&binding.key))
+                }
                 PROVENANCE_TYPE | RUN_MARK_TYPE => {
                     runs::run_of(&signed.statement).is_some_and(|run| runs_of.contains(&run))
                 }

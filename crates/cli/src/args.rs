@@ -5,6 +5,7 @@ mod dataset;
 mod log;
 mod model;
 mod payout;
+mod train;
 
 use std::path::PathBuf;
 
@@ -13,8 +14,9 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 pub(crate) use content::{AiTrain, Content, OptOut, RegisterContent};
 pub(crate) use dataset::{BuildDataset, ChallengeReason, Dataset};
 pub(crate) use log::Log;
-pub(crate) use model::Model;
+pub(crate) use model::{Model, RegisterCheckpoint};
 pub(crate) use payout::{Payout, PoolOf};
+pub(crate) use train::{RunCommand, Train};
 
 /// Accountable AI: provenance, verifiable payouts and offline audits.
 #[derive(Debug, Parser)]
@@ -45,6 +47,9 @@ pub(crate) enum Command {
     /// Register models, train them, look at their taint.
     #[command(subcommand)]
     Model(Model),
+    /// Run a training program, committed to beforehand and logged.
+    #[command(subcommand)]
+    Train(Train),
     /// Take revenue in, compute payouts, pay them out.
     #[command(subcommand)]
     Payout(Payout),
@@ -137,6 +142,25 @@ pub(crate) enum Key {
         folder: Folder,
         #[command(flatten)]
         passphrase: Passphrase,
+    },
+    /// Print a key's public half: PEM for other programs, the address of an account.
+    Public {
+        /// Its name.
+        name: String,
+        #[command(flatten)]
+        folder: Folder,
+        #[command(flatten)]
+        passphrase: Passphrase,
+    },
+    /// Let a key sign statements for an account, for a time. The account signs with `--key`.
+    Bind {
+        /// The key's name; of kind p256 or ed25519.
+        name: String,
+        /// For how many days.
+        #[arg(long, value_name = "DAYS", default_value_t = 365)]
+        days: u32,
+        #[command(flatten)]
+        signer: Signer,
     },
     /// Show the keys.
     List(Folder),

@@ -10,6 +10,7 @@ mod model;
 mod output;
 mod payout;
 mod settings;
+mod train;
 mod workspace;
 
 use std::process::ExitCode;
@@ -44,8 +45,9 @@ async fn run(args: Args) -> anyhow::Result<bool> {
         Command::OptOut(opt_out) => content::opt_out(opt_out, json).await,
         Command::Dataset(dataset) => dataset::run(dataset, json).await,
         Command::Model(model) => model::run(model, json).await,
+        Command::Train(train) => train::run(train, json).await,
         Command::Payout(payout) => payout::run(payout, json).await,
-        Command::Key(key) => keys::run(key, json),
+        Command::Key(key) => keys::run(key, json).await,
         Command::Explain(explain) => workspace::explain(explain, json).await,
         Command::List(list) => workspace::list(list, json).await,
         Command::Bundle(bundle) => workspace::bundle(bundle, json).await,

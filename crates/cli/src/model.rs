@@ -1,5 +1,9 @@
 //! `probity model`.
 
+mod checkpoint;
+mod lineage;
+mod sign;
+
 use std::collections::BTreeMap;
 
 use probity_node::ModelPlan;
@@ -58,6 +62,23 @@ pub(crate) async fn run(command: Model, json: bool) -> anyhow::Result<bool> {
             let lineage = workspace.licence_lineage(model).await?;
             let intended = Use { commercial, derivatives, revenue_share };
             permits(&lineage, intended, json)
+        }
+        Model::Checkpoint(checkpoint) => checkpoint::run(checkpoint, json).await,
+        Model::Lineage { model, svg, folder } => {
+            lineage::lineage(model, svg.as_deref(), &folder, json).await
+        }
+        Model::Diff { first, second, folder } => {
+            lineage::diff(&first, &second, &folder, json).await
+        }
+        Model::ExportBom { model, folder } => {
+            output::json(&settings::open(&folder).await?.bill_of_materials(model).await?)?;
+            Ok(true)
+        }
+        Model::Sign { model, output, ignore, signer } => {
+            sign::sign(&model, output, &ignore, &signer, json)
+        }
+        Model::Verify { model, signature, public_key } => {
+            sign::verify(&model, signature, &public_key, json)
         }
         Model::Taint { model, folder } => {
             let tainted = settings::open(&folder).await?.is_model_tainted(model).await?;

@@ -96,6 +96,14 @@ pub(crate) fn bar(what: &'static str) -> ProgressBar {
     bar
 }
 
+/// A bar of bytes read, on a terminal only.
+pub(crate) fn bytes_bar(what: &'static str) -> ProgressBar {
+    let bar = bar(what);
+    let style = ProgressStyle::with_template("  {msg} {bytes} {binary_bytes_per_sec}");
+    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    bar
+}
+
 /// A label, coloured where colour is wanted.
 pub(crate) fn label(label: Label) -> String {
     let text = format!("[{label}]");

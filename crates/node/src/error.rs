@@ -4,12 +4,14 @@ use std::{io, path::PathBuf};
 
 use alloy_primitives::B256;
 use probity_chain::ChainError;
-use probity_compute::{SampleError, TrainError, WeightsError};
+use probity_compute::{SampleError, TensorError, TrainError, WeightsError};
 use probity_core::{
     Digest, json::JsonError, keys::KeyError, keystore::KeystoreError, log::CheckpointError,
     money::MoneyError, statement::StatementError,
 };
-use probity_provenance::{content::ContentError, dataset::DatasetError, payout::PayoutError};
+use probity_provenance::{
+    content::ContentError, dataset::DatasetError, model_signing::SigningError, payout::PayoutError,
+};
 use probity_store::{index::IndexError, log::LogError, objects::ObjectError};
 
 /// Why a use case did not succeed. Nothing is half done: what was signed and logged before stays,
@@ -39,6 +41,14 @@ pub enum NodeError {
         size: u64,
         /// The most that is read.
         limit: u64,
+    },
+    /// Something in a folder of files that is no plain file or folder, or has no portable name.
+    #[error("`{}` {reason}", path.display())]
+    NotAFile {
+        /// What.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: &'static str,
     },
     /// No workspace there.
     #[error("`{}` is not a Probity workspace: it has no probity.toml", .0.display())]
@@ -72,6 +82,9 @@ pub enum NodeError {
     /// A key of another scheme than needed.
     #[error("key `{0}` is not of the type needed here")]
     KeyType(String),
+    /// An account where a key that an account binds is needed.
+    #[error("an account needs no binding: expected a p256 or ed25519 key")]
+    KeyBinding,
     /// Several things, or nothing, have this id.
     #[error("nothing in this workspace is called `{0}`")]
     Unknown(String),
@@ -150,6 +163,72 @@ pub enum NodeError {
     /// A dataset.
     #[error(transparent)]
     Dataset(#[from] DatasetError),
+    /// A run whose command did not end well, or is not known to have ended.
+    #[error("run `{run}` {state}")]
+    RunState {
+        /// The run's record id.
+        run: B256,
+        /// What is the matter.
+        state: String,
+    },
+    /// A file that did not come out of the run.
+    #[error("`{name}` is not an output of run `{run}`")]
+    NotOutput {
+        /// The run's record id.
+        run: B256,
+        /// The file.
+        name: String,
+    },
+    /// A command that cannot be started.
+    #[error("cannot start `{0}`: there is no such program")]
+    CommandUnknown(String),
+    /// A variable that is not set.
+    #[error("variable `{0}` is not set, or is not UTF-8")]
+    VariableMissing(String),
+    /// A variable whose value must not be published.
+    #[error("variable `{0}` looks like a secret, and its value would be published")]
+    VariableSecret(String),
+    /// A settings file that is no TOML.
+    #[error("`{}` is malformed: {reason}", path.display())]
+    Settings {
+        /// Which file.
+        path: PathBuf,
+        /// What the parser said.
+        reason: String,
+    },
+    /// A run of another dataset.
+    #[error("run `{run}` is of dataset `{got}`, expected `{expected}`")]
+    RunDataset {
+        /// The run's record id.
+        run: B256,
+        /// What was asked for.
+        expected: B256,
+        /// What the run committed to.
+        got: B256,
+    },
+    /// A signature that is there already and is not of these files by this key.
+    #[error("`{}` is not a signature of these files by this key: {finding}", path.display())]
+    SignatureStale {
+        /// Which file.
+        path: PathBuf,
+        /// The first thing that is wrong.
+        finding: String,
+    },
+    /// A file that changed while it was registered.
+    #[error("`{}` was written to while it was registered", .0.display())]
+    FileChanged(PathBuf),
+    /// A file whose tensors cannot be told.
+    #[error("`{file}` holds no tensors that can be read")]
+    Tensors {
+        /// Which file.
+        file: String,
+        /// Why.
+        #[source]
+        source: TensorError,
+    },
+    /// A model's signature.
+    #[error(transparent)]
+    Signing(#[from] SigningError),
     /// A payout.
     #[error(transparent)]
     Payout(#[from] PayoutError),
@@ -184,6 +263,22 @@ impl NodeError {
         Some(match self {
             Self::NotAWorkspace(_) => "probity demo --keep DIR makes one".to_owned(),
             Self::Exists(_) => "choose another name".to_owned(),
+            Self::KeyBinding | Self::Signing(SigningError::KeyType(_)) => {
+                "probity key new NAME --kind p256 makes one".to_owned()
+            }
+            Self::VariableSecret(name) => {
+                format!("--secret {name} gives it to the command without recording its value")
+            }
+            Self::RunState { run, .. } => format!("probity train status {run} says more"),
+            Self::NotOutput { .. } => {
+                "register the folder that the run put out, as it is".to_owned()
+            }
+            Self::SignatureStale { path, .. } => {
+                format!("remove {}; the command makes a new one", path.display())
+            }
+            Self::NotAFile { .. } => {
+                "put a copy of the file in its place, or leave it out with --ignore".to_owned()
+            }
             Self::KeyType(_) => "probity key list shows the keys; records and bundles are signed by accounts (secp256k1)".to_owned(),
             Self::KeyUnknown(_) => "probity key list shows the keys".to_owned(),
             Self::RootNotAccepted(_) => {

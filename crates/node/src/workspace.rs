@@ -322,7 +322,9 @@ impl Workspace {
         let unknown = || NodeError::Unknown(digest.to_string());
         let row = self.index.statement(digest).await?.ok_or_else(unknown)?;
         let bytes = self.objects.get(&row.envelope).await?;
-        Ok((statement::open(&bytes)?, row.envelope))
+        let mut signed = statement::open(&bytes)?;
+        self.resolve_signers(&mut signed).await?;
+        Ok((signed, row.envelope))
     }
 
     /// All statements of a type, in the log's order.
@@ -330,7 +332,9 @@ impl Workspace {
         let mut found = Vec::new();
         for row in self.index.statements_of_type(kind).await? {
             let bytes = self.objects.get(&row.envelope).await?;
-            found.push(statement::open(&bytes)?);
+            let mut signed = statement::open(&bytes)?;
+            self.resolve_signers(&mut signed).await?;
+            found.push(signed);
         }
         Ok(found)
     }

@@ -4,10 +4,12 @@
 //! asserted; nothing is shown as stronger than its evidence.
 
 mod answers;
+mod checkpoints;
 mod data;
 mod ledger_checks;
 mod money;
 mod relations;
+mod runs;
 mod signed;
 
 use alloy_primitives::{Address, B256};

@@ -7,6 +7,9 @@
 //! | [`optout`] | the deny list and its proofs of absence |
 //! | [`dataset`] | which contents enter a dataset, and why others do not |
 //! | [`training`] | runs committed beforehand, and the checkpoints that came out |
+//! | [`command`], [`run_log`] | runs of any command, and what it wrote while it ran |
+//! | [`model_signing`] | a checkpoint's signature as OpenSSF Model Signing has it |
+//! | [`lineage`], [`bom`] | where a model comes from, as text, picture and bill of materials |
 //! | [`payout`] | who gets what of a model's revenue, line by line |
 //! | [`claim`] | what one account is owed, provable by itself |
 //! | [`permission`] | whether a use is permitted by everything a model was made from |
@@ -15,16 +18,21 @@
 //! | [`bundle`], [`audit`] | evidence that anybody can check offline, and the check |
 
 pub mod audit;
+pub mod bom;
 pub mod bundle;
 pub mod challenge;
 pub mod claim;
+pub mod command;
 pub mod content;
 pub mod dataset;
 pub mod ledger;
+pub mod lineage;
+pub mod model_signing;
 pub mod optout;
 pub mod payout;
 pub mod permission;
 pub mod pool;
+pub mod run_log;
 pub mod state_proof;
 pub mod training;
 mod trie;

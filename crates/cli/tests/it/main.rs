@@ -2,8 +2,12 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on stops")]
 
+mod desk;
 mod input;
+mod model_signing;
+mod models;
 mod peers;
 mod story;
 mod tool;
+mod training;
 mod workflow;

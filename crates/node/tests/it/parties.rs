@@ -29,14 +29,14 @@ use probity_provenance::{
 const WINDOW: u32 = 1;
 
 /// One operator with their own folder and log, on a chain they share.
-struct Party {
-    workspace: Workspace,
-    key: SecretKey,
+pub(crate) struct Party {
+    pub(crate) workspace: Workspace,
+    pub(crate) key: SecretKey,
     token: Address,
 }
 
 impl Party {
-    async fn first(dir: &Path, all: &[SecretKey]) -> Self {
+    pub(crate) async fn first(dir: &Path, all: &[SecretKey]) -> Self {
         let coins = U256::from(10).pow(U256::from(20));
         let alloc = all.iter().map(|key| (key.address().unwrap(), coins)).collect();
         Self::with(dir, ChainChoice::Embedded(alloc), all[0].clone()).await
@@ -75,7 +75,7 @@ impl Party {
     }
 
     /// Registers ten samples of two classes.
-    async fn contribute(&mut self, salt: u8) {
+    pub(crate) async fn contribute(&mut self, salt: u8) {
         let work = |index: u8| Work {
             name: format!("row-{index}"),
             bytes: format!("{},{salt},{}\n", index * 20, index % 2).into_bytes(),
@@ -87,7 +87,7 @@ impl Party {
         self.workspace.contribute(&key, terms, payees, SAMPLE_MEDIA_TYPE, &works).await.unwrap();
     }
 
-    async fn dataset(&mut self, name: &str, previous: B256) -> (B256, Manifest) {
+    pub(crate) async fn dataset(&mut self, name: &str, previous: B256) -> (B256, Manifest) {
         let policy = Policy::default();
         let manifest = self.workspace.plan_dataset(name, &policy, previous).await.unwrap();
         let plan = DatasetPlan {
@@ -142,9 +142,13 @@ impl Party {
         record_id(&dataset)
     }
 
-    async fn model(&mut self) -> B256 {
+    pub(crate) async fn model(&mut self) -> B256 {
+        self.model_called("tiny").await
+    }
+
+    pub(crate) async fn model_called(&mut self, name: &str) -> B256 {
         let plan = ModelPlan {
-            name: "tiny".to_owned(),
+            name: name.to_owned(),
             description: "two classes".to_owned(),
             accountant: self.address(),
             data_bps: 5_000,
@@ -178,7 +182,7 @@ fn label(report: &Report, name: &str) -> Option<Label> {
     report.claims.iter().find(|claim| claim.name == name).map(|claim| claim.label)
 }
 
-fn keys(count: usize) -> Vec<SecretKey> {
+pub(crate) fn keys(count: usize) -> Vec<SecretKey> {
     (0..count).map(|_| SecretKey::generate(KeyType::Secp256k1).unwrap()).collect()
 }
 

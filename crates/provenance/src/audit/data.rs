@@ -1,12 +1,11 @@
-//! Datasets, runs and checkpoints.
+//! Datasets.
 
 use std::collections::BTreeMap;
 
 use alloy_primitives::B256;
 use probity_core::{
     Digest, Finding, Label,
-    keys::PublicKey,
-    records::{Checkpoint, Dataset, Run, record_id},
+    records::{Dataset, record_id},
 };
 
 use super::{
@@ -17,10 +16,6 @@ use crate::{
     bundle,
     content::Batch,
     dataset::{Exclusion, Manifest, RemovedWorks},
-    ledger,
-    training::{
-        CHECKPOINT_TYPE, CheckpointPredicate, ModelFile, RUN_TYPE, RunPredicate, files_digest,
-    },
 };
 
 /// Checked manifests by dataset record id.
@@ -35,12 +30,14 @@ impl Audit<'_> {
         let opt_outs = self.check_opt_outs(statements);
         let datasets = self.records.datasets.clone();
         let mut manifests = Manifests::new();
-        let mut gone = RemovedWorks::new();
+        // What challenges removed from each version and from those before it.
+        let mut gone: BTreeMap<B256, RemovedWorks> = BTreeMap::new();
         for dataset in &datasets {
             let id = record_id(dataset);
             let Some(manifest) = self.check_manifest(id, dataset) else { continue };
+            let mut gone_before = gone.get(&dataset.previous).cloned().unwrap_or_default();
             if let Some(deny_list) = self.check_deny_list(manifest.deny_list, &opt_outs) {
-                let removed = self.removed_earlier(&manifest, &gone);
+                let removed = self.removed_earlier(&manifest, &gone_before);
                 self.check_policy(id, &manifest, batches, &deny_list, &removed);
                 let text = format!(
                     "that the list of {} opted-out works was complete is the curator's word",
@@ -52,7 +49,8 @@ impl Audit<'_> {
             self.check_removals(id, &manifest);
             let removed = self.records.removed_from(id);
             let items = manifest.items.iter().filter(|item| removed.contains(&item.index));
-            gone.extend(items.map(|item| (item.author, item.digest)));
+            gone_before.extend(items.map(|item| (item.author, item.digest)));
+            gone.insert(id, gone_before);
             manifests.insert(id, manifest);
         }
         manifests
@@ -188,161 +186,5 @@ impl Audit<'_> {
             self.findings.push(Finding::warning("dataset.removed-before", item.content, text));
         }
         named
-    }
-
-    pub(super) fn check_training(&mut self, statements: &Statements, manifests: &Manifests) {
-        let (runs, checkpoints) = (self.records.runs.clone(), self.records.checkpoints.clone());
-        for run in &runs {
-            self.check_run(run, statements, manifests);
-        }
-        for checkpoint in &checkpoints {
-            self.check_checkpoint(checkpoint, statements);
-        }
-        let Some(head) = checkpoints.last() else {
-            self.broken(
-                "checkpoint.missing",
-                self.sealed.index.model,
-                "the bundle has no checkpoint",
-            );
-            return;
-        };
-        let registry = self.sealed.index.chain.registry;
-        let slot = ledger::head_slot(self.sealed.index.model);
-        let proved = self.ledger.slot(registry, slot).map(B256::from);
-        if proved != Some(record_id(head)) {
-            self.broken(
-                "model.head.mismatch",
-                record_id(head),
-                "the chain names another newest checkpoint",
-            );
-        }
-        self.check_inherited_taint(head);
-        self.check_files(head);
-    }
-
-    /// What a checkpoint was made from: here and untainted, or said to be missing.
-    fn check_parents(&mut self, id: B256, checkpoint: &Checkpoint) {
-        for parent in &checkpoint.parents {
-            let known = self.records.checkpoints.iter().find(|known| record_id(*known) == *parent);
-            let Some(known) = known else {
-                let text = format!(
-                    "checkpoint {id} was made from checkpoint {parent}; on which data is not in this bundle"
-                );
-                self.claim("checkpoint.parents", Label::Missing, text);
-                continue;
-            };
-            if !self.records.removed_from(known.dataset).is_empty() {
-                let text = format!("checkpoint {parent}, which it was made from, is tainted");
-                self.findings.push(Finding::warning("checkpoint.parent.tainted", id, text));
-            }
-        }
-    }
-
-    fn check_inherited_taint(&mut self, head: &Checkpoint) {
-        let id = record_id(head);
-        let slot = ledger::inherited_slot(id);
-        match self.ledger.slot(self.sealed.index.chain.challenges, slot) {
-            None => self.broken("checkpoint.taint.unproven", id, "it may have a tainted parent"),
-            Some(word) if !word.is_zero() => {
-                let text = "a checkpoint it was made from is tainted";
-                self.findings.push(Finding::warning("checkpoint.tainted", id, text));
-            }
-            Some(_) => {}
-        }
-    }
-
-    fn check_run(&mut self, run: &Run, statements: &Statements, manifests: &Manifests) {
-        let id = record_id(run);
-        let Some(signed) = statements.get(&Digest::from(run.statement)) else {
-            self.broken("run.statement.missing", id, "its statement is not in the bundle");
-            return;
-        };
-        let predicate: RunPredicate = match signed.statement.predicate(RUN_TYPE) {
-            Ok(predicate) => predicate,
-            Err(error) => return self.broken("run.statement.malformed", id, error),
-        };
-        let manifest = manifests.get(&run.dataset).and_then(|manifest| manifest.digest().ok());
-        let good = predicate.author == run.author
-            && signed.signers.contains(&PublicKey::Account(run.author))
-            && predicate.dataset == run.dataset
-            && Some(predicate.manifest) == manifest
-            && predicate.commitment().ok() == Some(Digest::from(run.commitment));
-        if good {
-            let text = format!("run {id} committed to its dataset, configuration and seed");
-            self.claim("run.commitment", Label::Verified, text);
-        } else {
-            self.broken("run.statement.mismatch", id, "record and statement differ");
-        }
-    }
-
-    fn check_checkpoint(&mut self, checkpoint: &Checkpoint, statements: &Statements) {
-        let id = record_id(checkpoint);
-        let Some(signed) = statements.get(&Digest::from(checkpoint.statement)) else {
-            self.broken("checkpoint.statement.missing", id, "its statement is not in the bundle");
-            return;
-        };
-        let predicate: CheckpointPredicate = match signed.statement.predicate(CHECKPOINT_TYPE) {
-            Ok(predicate) => predicate,
-            Err(error) => return self.broken("checkpoint.statement.malformed", id, error),
-        };
-        let good = predicate.author == checkpoint.author
-            && signed.signers.contains(&PublicKey::Account(checkpoint.author))
-            && predicate.model == checkpoint.model
-            && predicate.run == checkpoint.run
-            && predicate.dataset == checkpoint.dataset
-            && predicate.digest == Digest::from(checkpoint.digest);
-        if !good {
-            return self.broken("checkpoint.statement.mismatch", id, "record and statement differ");
-        }
-        let run = self.records.runs.iter().find(|run| record_id(*run) == checkpoint.run);
-        let named = (checkpoint.author, checkpoint.dataset);
-        if run.is_none_or(|run| (run.author, run.dataset) != named) {
-            let message = "its run is another author's or of another dataset";
-            return self.broken("checkpoint.run.mismatch", id, message);
-        }
-        self.check_parents(id, checkpoint);
-        let registry = self.sealed.index.chain.registry;
-        let time = |audit: &Self, id| audit.ledger.record(registry, id).map(|record| record.time);
-        match (time(self, checkpoint.run), time(self, id)) {
-            (Some(run), Some(done)) if run <= done => {
-                let text = format!(
-                    "the run's commitment was registered {} s before checkpoint {id}",
-                    done - run
-                );
-                self.claim("run.committed-first", self.chain_label, text);
-            }
-            _ => self.broken("run.not-committed-first", id, "the run is not shown to come first"),
-        }
-        let text = format!(
-            "checkpoint {id} came out of that run, says its trainer `{}`",
-            checkpoint.author
-        );
-        self.claim("checkpoint.trained", Label::Attested, text);
-    }
-
-    fn check_files(&mut self, head: &Checkpoint) {
-        let files: Vec<ModelFile> = self
-            .sealed
-            .files
-            .iter()
-            .filter_map(|(name, bytes)| {
-                let (name, size) =
-                    (name.strip_prefix(bundle::MODEL)?.to_owned(), bytes.len() as u64);
-                Some(ModelFile { name, size, sha256: Digest::of(bytes) })
-            })
-            .collect();
-        if files.is_empty() {
-            let text = "the checkpoint's files are not in the bundle";
-            self.claim("checkpoint.files", Label::Missing, text);
-        } else if files_digest(&files).ok() == Some(Digest::from(head.digest)) {
-            let text = format!("{} files with their names have the registered digest", files.len());
-            self.claim("checkpoint.files", Label::Verified, text);
-        } else {
-            self.broken(
-                "checkpoint.files.mismatch",
-                record_id(head),
-                "the files have another digest",
-            );
-        }
     }
 }

@@ -5,6 +5,7 @@ mod dataset;
 mod log;
 mod model;
 mod payout;
+mod zk;
 
 use std::path::PathBuf;
 
@@ -15,6 +16,7 @@ pub(crate) use dataset::{BuildDataset, ChallengeReason, Dataset};
 pub(crate) use log::Log;
 pub(crate) use model::Model;
 pub(crate) use payout::Payout;
+pub(crate) use zk::{Prove, SetUp, Verify, Zk};
 
 /// Accountable AI: provenance, verifiable payouts and offline audits.
 #[derive(Debug, Parser)]
@@ -48,6 +50,9 @@ pub(crate) enum Command {
     /// Take revenue in, compute payouts, pay them out.
     #[command(subcommand)]
     Payout(Payout),
+    /// Prove that a model made these outputs of these inputs, and verify such proofs.
+    #[command(subcommand)]
+    Zk(Zk),
     /// Make, import and list keys.
     #[command(subcommand)]
     Key(Key),

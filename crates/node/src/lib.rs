@@ -10,6 +10,7 @@ mod error;
 mod evidence;
 mod explain;
 mod indexer;
+pub mod inference;
 mod keyring;
 mod revenue;
 mod train;

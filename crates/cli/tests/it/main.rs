@@ -7,3 +7,4 @@ mod peers;
 mod story;
 mod tool;
 mod workflow;
+mod zk;

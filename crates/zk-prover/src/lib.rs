@@ -29,6 +29,7 @@ mod lookup;
 mod opening;
 mod operations;
 mod outgoing;
+mod product;
 mod prove;
 mod quantise;
 mod setup;

@@ -138,11 +138,8 @@ fn round_i32(x: f32) -> i32 {
 pub fn quantise(graph: &Graph, calibration: &[Vec<f32>]) -> Result<Quantised, QuantiseError> {
     let largest = calibrate(graph, calibration)?;
     let input = Shape::new(&graph.input)?;
-    let tables = vec![
-        Table { bits: 9, low: 7, signed: true },
-        Table { bits: 9, low: 7, signed: false },
-        Table { bits: 9, low: 8, signed: false },
-    ];
+    let tables =
+        vec![Table::clamp(9, 7, true), Table::clamp(9, 7, false), Table::clamp(9, 8, false)];
     let network = Network { row_bits: *ROW_BITS.end(), input, operations: vec![], tables };
     let scale = unit(largest.first().copied().unwrap_or(0.0));
     let mut builder =
@@ -380,9 +377,10 @@ impl Builder<'_> {
         let layer = self.names.get(operation).cloned().unwrap_or_default();
         let table = self.network.operations.get(operation).and_then(|operation| operation.table);
         match table.and_then(|table| self.network.tables.get_mut(usize::from(table))) {
-            Some(table) if bound == -table.min() && table.bits < MAX_TABLE_BITS => {
-                while reach >= -table.min() && table.bits < MAX_TABLE_BITS {
-                    table.bits += 1;
+            Some(table) if bound == table.end() && table.bits() < MAX_TABLE_BITS => {
+                while reach >= table.end() && table.bits() < MAX_TABLE_BITS {
+                    let (Table::Clamp { bits, .. } | Table::Listed { bits, .. }) = table;
+                    *bits += 1;
                 }
                 Ok(())
             }

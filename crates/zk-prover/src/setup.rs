@@ -1,8 +1,8 @@
 //! Set-up: padding and committing a model's weights.
 
 use probity_zk::{
-    KeyError, Model, ModelKey,
-    network::{Shape, bits},
+    KeyError, Model, ModelKey, NetworkError, Shape,
+    model::{Weights, channel_axes, scaled_bias},
     plan::Plan,
 };
 
@@ -59,17 +59,24 @@ fn pad(model: &Model) -> Result<Vec<i64>, KeyError> {
             let shape = term.weights(&operation.shape, network.tensor(term.input()));
             if let (Some(column), Some(shape)) = (column, shape) {
                 let offset = plan.key.get(*column).offset;
-                place(&mut values[offset..], &shape, own, &weights.multipliers);
+                let channels = channel_axes(operation).len();
+                place(&mut values[offset..], shape.split_at(channels), own, weights)?;
             }
         }
         if let Some(column) = places.bias {
             let offset = plan.key.get(column).offset;
-            let scaled = weights.bias.iter().enumerate().map(|(channel, bias)| {
-                let multiplier = weights.multipliers.get(channel).copied().unwrap_or(1);
-                i64::from(*bias) * i64::from(multiplier)
-            });
-            for (value, bias) in values[offset..].iter_mut().zip(scaled) {
-                *value = bias;
+            let sizes = operation.bias_axes().and_then(|a| operation.shape.dimensions().get(a));
+            let shape = Shape::new(sizes.unwrap_or_default())?;
+            for (at, bias) in shape.padded().iter().zip(scaled_bias(operation, weights)) {
+                values[offset + at] = bias;
+            }
+        }
+    }
+    for (table, listed) in plan.tables.iter().zip(model.tables()) {
+        if let Some(column) = table.values {
+            let offset = plan.key.get(column).offset;
+            for (value, entry) in values[offset..].iter_mut().zip(listed) {
+                *value = i64::from(*entry);
             }
         }
     }
@@ -77,16 +84,19 @@ fn pad(model: &Model) -> Result<Vec<i64>, KeyError> {
 }
 
 /// Puts weights times their channel's multiplier where the padded index says.
-fn place(values: &mut [i64], shape: &[u32], weights: &[i8], multipliers: &[i32]) {
-    let Some((channels, inner)) = shape.split_first() else { return };
-    let Ok(inner) = Shape::new(inner) else { return };
-    let (places, stride) = (inner.padded(), 1usize << inner.bits());
-    debug_assert!(bits(*channels) < 32);
-    for ((row, own), multiplier) in
-        values.chunks_mut(stride).zip(weights.chunks(inner.len())).zip(multipliers)
-    {
-        for (place, weight) in places.iter().zip(own) {
-            row[*place] = i64::from(*weight) * i64::from(*multiplier);
+fn place(
+    values: &mut [i64],
+    (channels, inner): (&[u32], &[u32]),
+    own: &[i8],
+    weights: &Weights,
+) -> Result<(), NetworkError> {
+    let (channels, inner) = (Shape::new(channels)?, Shape::new(inner)?);
+    let (places, bits) = (inner.padded(), inner.bits());
+    let rows = channels.padded().into_iter().zip(own.chunks(inner.len()));
+    for ((channel, row), multiplier) in rows.zip(&weights.multipliers) {
+        for (place, weight) in places.iter().zip(row) {
+            values[(channel << bits) + place] = i64::from(*weight) * i64::from(*multiplier);
         }
     }
+    Ok(())
 }

@@ -23,6 +23,8 @@
 
 pub mod ceremony;
 mod fold;
+pub mod function;
+mod fuse;
 pub mod graph;
 mod import;
 mod lookup;

@@ -64,4 +64,59 @@ def convolution():
     g.save("convolution", 13, [1, 6, 6], v)
 
 
+def attention(g, v, tokens, width, heads, size, names):
+    """Multi-head attention as exporters write it."""
+    def heads_of(order):
+        m = g.add("Add", g.add("MatMul", v, g.weights(width, heads * size)), g.vector(heads * size))
+        m = g.add("Reshape", m, g.constant(np.array([names, tokens, heads, size], np.int64)))
+        return g.add("Transpose", m, perm=order)
+
+    q, k, x = heads_of([0, 2, 1, 3]), heads_of([0, 2, 3, 1]), heads_of([0, 2, 1, 3])
+    s = g.add("Div", g.add("MatMul", q, k), g.constant(np.float32(np.sqrt(size))))
+    m = g.add("MatMul", g.add("Softmax", s, axis=-1), x)
+    m = g.add("Reshape", g.add("Transpose", m, perm=[0, 2, 1, 3]), g.constant(np.array([names, tokens, heads * size], np.int64)))
+    return g.add("MatMul", m, g.weights(heads * size, width))
+
+
+def transformer():
+    """Operator set 20: LayerNormalization and Gelu, five tokens of twelve, three heads of four."""
+    g = Graph(2)
+    v = g.add("Add", g.add("MatMul", "x", g.weights(6, 12)), g.vector(12))
+    v = g.add("Add", v, g.constant(g.random.normal(0, 0.3, (1, 5, 12)).astype(np.float32)))
+    n = g.add("LayerNormalization", v, g.vector(12, 1.0), g.vector(12), axis=-1, epsilon=1e-5)
+    v = g.add("Add", v, attention(g, n, 5, 12, 3, 4, 1))
+    n = g.add("LayerNormalization", v, g.vector(12, 1.0), g.vector(12), axis=-1)
+    h = g.add("Gelu", g.add("Add", g.add("MatMul", n, g.weights(12, 20)), g.vector(20)), approximate="none")
+    v = g.add("Add", v, g.add("MatMul", h, g.weights(20, 12)))
+    v = g.add("ReduceMean", v, g.constant(np.array([1], np.int64)), keepdims=0)
+    g.save("transformer", 20, [5, 6], g.add("Gemm", v, g.weights(12, 4), g.vector(4)))
+
+
+def decomposed():
+    """Operator set 13: normalisation after the sum and GELU in parts, one head, gates."""
+    g = Graph(3)
+
+    def norm(v):
+        c = g.add("Sub", v, g.add("ReduceMean", v, axes=[-1]))
+        d = g.add("ReduceMean", g.add("Pow", c, g.constant(np.float32(2))), axes=[-1])
+        d = g.add("Sqrt", g.add("Add", d, g.constant(np.float32(1e-5))))
+        return g.add("Add", g.add("Mul", g.add("Div", c, d), g.vector(8, 1.0)), g.vector(8))
+
+    v = g.add("MatMul", "x", g.weights(6, 8))
+    m = lambda: g.add("MatMul", v, g.weights(8, 8))
+    s = g.add("MatMul", m(), g.add("Transpose", m(), perm=[0, 2, 1]))
+    s = g.add("Softmax", g.add("Mul", s, g.constant(np.float32(0.35))), axis=2)
+    v = norm(g.add("Add", v, g.add("MatMul", s, m())))
+    h = g.add("MatMul", v, g.weights(8, 10))
+    e = g.add("Erf", g.add("Div", h, g.constant(np.float32(np.sqrt(2)))))
+    h = g.add("Mul", g.add("Mul", h, g.add("Add", e, g.constant(np.float32(1)))), g.constant(np.float32(0.5)))
+    v = norm(g.add("Add", v, g.add("MatMul", h, g.weights(10, 8))))
+    gate = g.add("Sigmoid", g.add("MatMul", v, g.weights(8, 8)))
+    v = g.add("Mul", v, gate)
+    v = g.add("ReduceMean", v, axes=[1], keepdims=0)
+    g.save("decomposed", 13, [7, 6], g.add("Gemm", v, g.weights(8, 4), g.vector(4)))
+
+
 convolution()
+transformer()
+decomposed()

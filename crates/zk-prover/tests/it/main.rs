@@ -5,6 +5,7 @@
 mod attention;
 mod cases;
 mod ceremony;
+mod models;
 mod networks;
 mod random;
 mod vectors;

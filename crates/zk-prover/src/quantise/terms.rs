@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Bits of a listed table's indices over what calibration met, and of its results.
-const INDEX_BITS: u8 = 11;
+const INDEX_BITS: u8 = 10;
 const RESULT_BITS: u8 = 12;
 /// The bias code of all dimensions.
 fn everywhere(node: &Node) -> u8 {

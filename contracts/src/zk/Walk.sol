@@ -260,7 +260,7 @@ library Walks {
                 leaf(walk, op.byteLeaf + i, 1, fingerprint(walk, 0, value, 0));
             }
             if (op.table > 0) leaf(walk, op.tableLeaf, 1, fingerprint(walk, op.table, u, y));
-            uint256 mask = lessThan(walk, op, 0, 0);
+            (uint256 mask, uint256 others) = masks(walk, op);
             if (op.shift > 0) {
                 target = Fr.sub(target, Fr.mul(mask, 1 << (op.shift - 1)));
             }
@@ -268,8 +268,7 @@ library Walks {
                 uint256 own = suffix(walk, Plans.bitsFrom(op.shape, op.biasAxis));
                 uint256 value = next(walk);
                 claim(walk, walk.plan.key[op.bias], own, value);
-                mask = lessThan(walk, op, op.biasAxis, op.biasEnd);
-                target = Fr.sub(target, Fr.mul(value, mask));
+                target = Fr.sub(target, Fr.mul(value, others));
             }
             for (uint256 i = 0; i < op.terms.length; ++i) {
                 Term memory term = op.terms[i];
@@ -358,23 +357,30 @@ library Walks {
         }
     }
 
-    /// The extension of the valid positions, some axes left out.
-    function lessThan(Walk memory walk, Operation memory op, uint256 first, uint256 end)
+    /// The extension of the valid positions: over all axes, and over those without a bias.
+    function masks(Walk memory walk, Operation memory op)
         private
         pure
-        returns (uint256 mask)
+        returns (uint256 mask, uint256 others)
     {
         unchecked {
+            if (op.shift + op.biasEnd == 0) return (0, 0);
             uint256 point = op.point;
-            mask = Fr.lessThan(point, walk.plan.batchBits, walk.plan.batch);
+            others = Fr.lessThan(point, walk.plan.batchBits, walk.plan.batch);
+            mask = 1;
             point += walk.plan.batchBits << 5;
             for (uint256 i = 0; i < op.shape.length; ++i) {
                 uint256 bits = Plans.bitsOf(op.shape[i]);
-                if (i < first || i >= end) {
-                    mask = Fr.mul(mask, Fr.lessThan(point, bits, op.shape[i]));
+                bool isBias = i >= op.biasAxis && i < op.biasEnd;
+                // A bias's own axes are masked by the key's zeros.
+                if (!isBias || op.shift > 0) {
+                    uint256 valid = Fr.lessThan(point, bits, op.shape[i]);
+                    if (isBias) mask = Fr.mul(mask, valid);
+                    else others = Fr.mul(others, valid);
                 }
                 point += bits << 5;
             }
+            mask = Fr.mul(mask, others);
         }
     }
 

@@ -107,7 +107,7 @@ library Opening {
             uint256 sum = 0;
             uint256 eta = 1;
             uint256 made = 0;
-            uint256[2] memory last;
+            uint256[2] memory last = [uint256(0), 0];
             for (uint256 i = 0; i < groups.length; ++i) {
                 uint256 spot = groups[i];
                 uint256 value = Fr.mul(eta, weightAt(walk, i, c[0], last));

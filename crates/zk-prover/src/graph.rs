@@ -82,6 +82,13 @@ pub enum Kind {
         /// Value read.
         input: usize,
     },
+    /// Values side by side along a dimension: the first of three, else the last.
+    Concat {
+        /// Values read.
+        inputs: Vec<usize>,
+        /// Which dimension.
+        axis: usize,
+    },
     /// The same for every input.
     Constant {
         /// Its numbers.
@@ -133,6 +140,7 @@ impl Kind {
             | Self::Relu { input, .. } => vec![*input],
             Self::Combine { parts, .. } => parts.iter().map(|part| part.input).collect(),
             Self::Product { inputs, .. } => inputs.to_vec(),
+            Self::Concat { inputs, .. } => inputs.clone(),
             Self::Constant { .. } => vec![],
         }
     }
@@ -151,6 +159,7 @@ impl Kind {
             | Self::Relu { input, .. } => vec![input],
             Self::Combine { parts, .. } => parts.iter_mut().map(|part| &mut part.input).collect(),
             Self::Product { inputs, .. } => inputs.iter_mut().collect(),
+            Self::Concat { inputs, .. } => inputs.iter_mut().collect(),
             Self::Constant { .. } => vec![],
         }
     }
@@ -254,6 +263,18 @@ impl Graph {
             Kind::Softmax { input } => {
                 let row = *node.shape.last()? as usize;
                 Some(values.get(*input)?.chunks(row).flat_map(softmax).collect())
+            }
+            Kind::Concat { inputs, axis } => {
+                let run = |input: &usize| size(self.shape(*input).get(*axis..).unwrap_or_default());
+                let rows = size(node.shape.get(..*axis)?);
+                let mut joined = vec![];
+                for row in 0..rows {
+                    for input in inputs {
+                        let run = run(input);
+                        joined.extend(values.get(*input)?.get(row * run..(row + 1) * run)?);
+                    }
+                }
+                Some(joined)
             }
             Kind::Constant { values } => Some(values.clone()),
             Kind::Relu { input, limit } => {

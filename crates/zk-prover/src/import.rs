@@ -3,6 +3,7 @@
 mod elementwise;
 mod nodes;
 mod proto;
+mod quantised;
 mod tensor;
 #[cfg(test)]
 mod tests;
@@ -23,9 +24,9 @@ use nodes::Context;
 use proto::{GraphProto, ModelProto, ValueInfo};
 
 /// Operators that are read.
-pub const SUPPORTED: &str = "Add, AveragePool, BatchNormalization, Clip, Constant, Conv, Div, Dropout, Erf, Exp, \
-     Flatten, Gelu, Gemm, GlobalAveragePool, Identity, LayerNormalization, Log, MatMul, MaxPool, \
-     Mul, Neg, Pow, Reciprocal, ReduceMean, ReduceSum, Relu, Reshape, Sigmoid, Softmax, Sqrt, \
+pub const SUPPORTED: &str = "Add, AveragePool, BatchNormalization, Clip, Concat, Constant, Conv, DequantizeLinear, \
+     Div, Dropout, Erf, Exp, Flatten, Gelu, Gemm, GlobalAveragePool, Identity, LayerNormalization, Log, MatMul, MaxPool, \
+     Mul, Neg, Pow, QLinearConv, QLinearMatMul, QuantizeLinear, Reciprocal, ReduceMean, ReduceSum, Relu, Reshape, Sigmoid, Softmax, Sqrt, \
      Squeeze, Sub, Tanh, Transpose, Unsqueeze";
 /// Most weights of a model.
 const MAX_PARAMETERS: usize = 1 << 26;

@@ -3,6 +3,7 @@
 //! of them instead: products and normalisation lose more.
 
 mod builder;
+mod concat;
 mod softmax;
 mod tables;
 mod terms;

@@ -7,6 +7,7 @@ import numpy as np
 import onnx
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
+from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
@@ -117,6 +118,56 @@ def decomposed():
     g.save("decomposed", 13, [7, 6], g.add("Gemm", v, g.weights(8, 4), g.vector(4)))
 
 
+def joined():
+    """Operator set 13: two branches side by side, channels and then features."""
+    g = Graph(4)
+    conv = lambda v, to, of, k: g.add("Relu", g.add("Conv", v, g.weights(to, of, k, k), g.vector(to), kernel_shape=[k, k], pads=[k // 2] * 4))
+    v = g.add("Concat", conv("x", 3, 2, 3), conv("x", 2, 2, 1), axis=1)
+    v = conv(v, 3, 5, 3)
+    flat = g.add("Flatten", v)
+    a = g.add("Gemm", flat, g.weights(75, 6), g.vector(6))
+    b = g.add("Relu", g.add("Gemm", flat, g.weights(75, 5), g.vector(5)))
+    v = g.add("Concat", a, b, axis=-1)
+    g.save("joined", 13, [2, 5, 5], g.add("Gemm", v, g.weights(11, 4), g.vector(4)))
+
+
+class Samples(CalibrationDataReader):
+    def __init__(self, name):
+        with open(os.path.join(HERE, f"{name}.json")) as file:
+            rows = json.load(file)["x"]
+        shape = onnx.load(os.path.join(HERE, f"{name}.onnx")).graph.input[0].type.tensor_type.shape
+        shape = [d.dim_value for d in shape.dim]
+        self.rows = iter([{"x": np.array(row, np.float32).reshape(shape)} for row in rows])
+
+    def get_next(self):
+        return next(self.rows, None)
+
+
+def quantised(name, form):
+    """onnxruntime's own quantisation of a model, and what it then computes of the same samples."""
+    path, made = (os.path.join(HERE, f"{file}.onnx") for file in (name, f"{name}_{form}"))
+    qdq = form == "qdq"
+    quantize_static(
+        path, made, Samples(name), per_channel=qdq,
+        quant_format=QuantFormat.QDQ if qdq else QuantFormat.QOperator,
+        activation_type=QuantType.QInt8 if qdq else QuantType.QUInt8, weight_type=QuantType.QInt8,
+        op_types_to_quantize=["Conv", "MatMul", "Gemm", "Relu", "MaxPool", "Concat"] if qdq else ["Conv", "MatMul"],
+    )
+    session = onnxruntime.InferenceSession(made)
+    out = [session.run(None, row)[0].flatten() for row in Samples(name).rows]
+    with open(os.path.join(HERE, f"{name}.json")) as file:
+        samples = json.load(file)
+    samples["out"] = [[round(float(v), 5) for v in row] for row in out]
+    samples["y"] = [int(np.argmax(row)) for row in out]
+    with open(made.replace(".onnx", ".json"), "w") as file:
+        json.dump(samples, file, separators=(",", ":"))
+        file.write("\n")
+
+
 convolution()
 transformer()
 decomposed()
+joined()
+quantised("convolution", "qdq")
+quantised("joined", "qdq")
+quantised("convolution", "qoperator")

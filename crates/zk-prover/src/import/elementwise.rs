@@ -279,7 +279,7 @@ impl Context {
         let axes = match (attribute(node, "axes"), node.input.get(1)) {
             (Some(axes), _) => axes.ints.clone(),
             (None, Some(name)) => match self.constants.get(name) {
-                Some(Constant::Integers(axes)) => axes.clone(),
+                Some(Constant::Integers { values, .. }) => values.clone(),
                 _ => return unsupported(node, "axes that are not constant"),
             },
             (None, None) => vec![],

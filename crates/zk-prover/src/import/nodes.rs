@@ -107,14 +107,18 @@ impl Context {
             "Erf" | "Exp" | "Gelu" | "Log" | "Pow" | "Reciprocal" | "Sigmoid" | "Sqrt" | "Tanh" => {
                 self.unary(node)
             }
+            "Concat" => self.concat(node),
+            "QuantizeLinear" => self.requantise(node),
+            "DequantizeLinear" => self.dequantise(node),
+            "QLinearConv" | "QLinearMatMul" => self.quantised_layer(node),
             "Transpose" => self.transpose(node),
             "Softmax" => self.softmax(node),
             "LayerNormalization" => self.layer_normalization(node),
             "ReduceSum" => self.reduce(node),
             "Relu" => {
                 let input = self.value(node, 0)?;
-                let kind = Kind::Relu { input: input.index, limit: None };
-                self.push(node, input.shape, kind)
+                let value = self.rectified(node, &input, None)?;
+                self.alias(node, value)
             }
             "Clip" => self.clip(node),
             "Conv" => self.conv(node),
@@ -145,7 +149,7 @@ impl Context {
         self.values.get(value).cloned().ok_or_else(unknown)
     }
 
-    fn floats(&self, node: &NodeProto, place: usize) -> Read<(&[usize], &[f32])> {
+    pub(super) fn floats(&self, node: &NodeProto, place: usize) -> Read<(&[usize], &[f32])> {
         match self.constants.get(Self::input(node, place)?) {
             Some(Constant::Floats { shape, values }) => Ok((shape, values)),
             _ => unsupported(node, format!("input {place} that is not a constant of floats")),
@@ -189,7 +193,13 @@ impl Context {
         let Some(value) = attribute(node, "value").and_then(|attribute| attribute.t.clone()) else {
             return unsupported(node, "a constant without a tensor");
         };
-        self.constants.insert(Self::output(node)?.to_owned(), tensor::read(value)?);
+        let constant = tensor::read(value)?;
+        self.define(node, constant)
+    }
+
+    /// Gives a name to a constant.
+    pub(super) fn define(&mut self, node: &NodeProto, constant: Constant) -> Read<()> {
+        self.constants.insert(Self::output(node)?.to_owned(), constant);
         Ok(())
     }
 
@@ -201,7 +211,8 @@ impl Context {
         let shape = match node.op_type.as_str() {
             "Flatten" if integer(node, "axis", 1) == 1 => vec![count],
             "Reshape" => {
-                let Some(Constant::Integers(wanted)) = self.constants.get(Self::input(node, 1)?)
+                let Some(Constant::Integers { values: wanted, .. }) =
+                    self.constants.get(Self::input(node, 1)?)
                 else {
                     return unsupported(node, "a shape that is not constant");
                 };
@@ -298,12 +309,55 @@ impl Context {
         self.dense(node, value, kept, (outputs, inputs), weights, vec![0.0; outputs])
     }
 
+    /// Of a reshaped value too: it goes number by number.
+    pub(super) fn rectified(
+        &mut self,
+        node: &NodeProto,
+        value: &Value,
+        limit: Option<f32>,
+    ) -> Read<Value> {
+        let own = self.graph.shape(value.index).to_vec();
+        let made = self.make(node, own, Kind::Relu { input: value.index, limit })?;
+        Ok(Value::plain(made.index, value.shape.clone()))
+    }
+
+    /// Values side by side, along the channels of images or the last dimension of others.
+    fn concat(&mut self, node: &NodeProto) -> Read<()> {
+        let mut values = vec![];
+        for place in 0..node.input.len() {
+            values.push(self.value(node, place)?);
+        }
+        let Some(first) = values.first() else { return misfit(node, "nothing to join") };
+        let mut shape = first.shape.clone();
+        let axis = if shape.len() == 3 { 0 } else { shape.len() - 1 };
+        let wanted = integer(node, "axis", 0);
+        let own = i64::try_from(axis + 1).unwrap_or(i64::MAX);
+        let from_behind = wanted + i64::try_from(shape.len() + 1).unwrap_or(i64::MAX);
+        if shape.len() > 3 || (wanted != own && from_behind != own) {
+            return unsupported(node, format!("joining along dimension {wanted}"));
+        }
+        shape[axis] = 0;
+        for value in &values {
+            let rest = |shape: &[u32]| {
+                let others = shape.iter().enumerate().filter(|(place, _)| *place != axis);
+                others.map(|(_, size)| *size).collect::<Vec<_>>()
+            };
+            if rest(&value.shape) != rest(&first.shape) || !self.is_whole(value) {
+                return misfit(node, format!("{:?} beside {:?}", value.shape, first.shape));
+            }
+            shape[axis] = shape[axis].saturating_add(value.shape[axis]);
+        }
+        let inputs = values.iter().map(|value| value.index).collect();
+        self.push(node, shape, Kind::Concat { inputs, axis })
+    }
+
     fn clip(&mut self, node: &NodeProto) -> Read<()> {
         let input = self.value(node, 0)?;
         let bound = |place| self.optional(node, place, vec![]).map(|v| v.first().copied());
         match (bound(1)?, bound(2)?) {
             (Some(low), limit) if low == 0.0 && limit.is_none_or(|limit| limit > 0.0) => {
-                self.push(node, input.shape, Kind::Relu { input: input.index, limit })
+                let value = self.rectified(node, &input, limit)?;
+                self.alias(node, value)
             }
             bounds => unsupported(node, format!("clipping to {bounds:?}, not from 0")),
         }
@@ -391,7 +445,7 @@ impl Context {
         let axes = match (attribute(node, "axes"), node.input.get(1)) {
             (Some(axes), _) => axes.ints.clone(),
             (None, Some(name)) => match self.constants.get(name) {
-                Some(Constant::Integers(axes)) => axes.clone(),
+                Some(Constant::Integers { values, .. }) => values.clone(),
                 _ => return unsupported(node, "axes that are not constant"),
             },
             (None, None) => vec![],

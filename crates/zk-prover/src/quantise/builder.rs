@@ -142,6 +142,7 @@ impl<'a> Builder<'a> {
             }
             Kind::Function { input, function } => self.function(index, *input, function),
             Kind::Softmax { input } => self.softmax(node, *input),
+            Kind::Concat { inputs, axis } => self.concat(index, inputs, *axis),
             Kind::Constant { values } => self.constant(index, values),
         }
     }
@@ -207,7 +208,13 @@ impl<'a> Builder<'a> {
         Ok(self.add(node, operation, weights, value))
     }
 
-    fn add(&mut self, node: &Node, operation: Operation, weights: Weights, value: Value) -> Value {
+    pub(super) fn add(
+        &mut self,
+        node: &Node,
+        operation: Operation,
+        weights: Weights,
+        value: Value,
+    ) -> Value {
         self.network.operations.push(operation);
         self.weights.push(weights);
         self.names.push(node.name.clone());

@@ -6,6 +6,7 @@ mod log;
 mod model;
 mod payout;
 mod train;
+mod zk;
 
 use std::path::PathBuf;
 
@@ -17,6 +18,7 @@ pub(crate) use log::Log;
 pub(crate) use model::{Model, RegisterCheckpoint};
 pub(crate) use payout::{Payout, PoolOf};
 pub(crate) use train::{RunCommand, Train};
+pub(crate) use zk::{Prove, SetUp, Verify, Zk};
 
 /// Accountable AI: provenance, verifiable payouts and offline audits.
 #[derive(Debug, Parser)]
@@ -53,6 +55,9 @@ pub(crate) enum Command {
     /// Take revenue in, compute payouts, pay them out.
     #[command(subcommand)]
     Payout(Payout),
+    /// Prove that a model made these outputs of these inputs, and verify such proofs.
+    #[command(subcommand)]
+    Zk(Zk),
     /// Make, import and list keys.
     #[command(subcommand)]
     Key(Key),

@@ -12,11 +12,12 @@ mod payout;
 mod settings;
 mod train;
 mod workspace;
+mod zk;
 
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use probity_node::NodeError;
+use probity_node::{NodeError, inference::InferenceError};
 
 use crate::args::{Args, Command};
 
@@ -48,6 +49,7 @@ async fn run(args: Args) -> anyhow::Result<bool> {
         Command::Train(train) => train::run(train, json).await,
         Command::Payout(payout) => payout::run(payout, json).await,
         Command::Key(key) => keys::run(key, json).await,
+        Command::Zk(zk) => zk::run(zk, json),
         Command::Explain(explain) => workspace::explain(explain, json).await,
         Command::List(list) => workspace::list(list, json).await,
         Command::Bundle(bundle) => workspace::bundle(bundle, json).await,
@@ -60,5 +62,8 @@ async fn run(args: Args) -> anyhow::Result<bool> {
 
 /// The hint that belongs to an error, wherever in the chain it is.
 fn hint(error: &anyhow::Error) -> Option<String> {
-    error.chain().find_map(|cause| cause.downcast_ref::<NodeError>()).and_then(NodeError::hint)
+    error.chain().find_map(|cause| {
+        let inference = || cause.downcast_ref::<InferenceError>()?.hint().map(str::to_owned);
+        cause.downcast_ref::<NodeError>().and_then(NodeError::hint).or_else(inference)
+    })
 }

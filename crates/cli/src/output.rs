@@ -104,6 +104,25 @@ pub(crate) fn bytes_bar(what: &'static str) -> ProgressBar {
     bar
 }
 
+/// Says what is being done and for how long, on a terminal only.
+pub(crate) fn spinner(what: &'static str) -> ProgressBar {
+    if !is_lively() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::new_spinner().with_message(what);
+    let style = ProgressStyle::with_template("  {spinner} {msg} {elapsed}");
+    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
+}
+
+/// The most memory this process has had so far, in KiB, where the system tells.
+pub(crate) fn peak_memory() -> Option<u64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse().ok()
+}
+
 /// A label, coloured where colour is wanted.
 pub(crate) fn label(label: Label) -> String {
     let text = format!("[{label}]");

@@ -15,6 +15,7 @@ mod evidence;
 mod explain;
 mod folder;
 mod indexer;
+pub mod inference;
 mod keyring;
 mod lineage;
 mod model;

@@ -5,7 +5,7 @@
 //!
 //! | Module | Subject |
 //! |---|---|
-//! | [`network`], [`table`] | shapes, operations, lookup tables (§1) |
+//! | [`network`], [`labels`], [`table`] | shapes, operations, lookup tables (§1) |
 //! | [`model`], [`mod@file`] | weights, the interpreter that defines what a network computes (§1), files |
 //! | [`key`], [`plan`] | the model key and the places of columns (§2) |
 //! | [`transcript`], [`statement`] | Fiat–Shamir with Keccak-256 (§3) |
@@ -17,6 +17,7 @@ pub mod curve;
 pub mod field;
 pub mod file;
 pub mod key;
+pub mod labels;
 pub mod lookup;
 pub mod model;
 pub mod network;
@@ -32,6 +33,7 @@ mod verify;
 
 pub use file::ModelFileError;
 pub use key::{KeyError, ModelKey};
+pub use labels::Labels;
 pub use model::{Model, ModelError};
 pub use network::{Network, NetworkError, Operation, Shape, Term, Window};
 pub use rejection::Rejection;

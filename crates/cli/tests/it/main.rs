@@ -11,3 +11,4 @@ mod story;
 mod tool;
 mod training;
 mod workflow;
+mod zk;

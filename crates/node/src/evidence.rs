@@ -140,6 +140,7 @@ impl Workspace {
             let id = record_id(dataset);
             collection.files.insert(bundle::manifest_name(&digest), manifest.to_json()?);
             collection.statements.extend(&manifest.sources);
+            collection.statements.extend(&manifest.tallies);
             for statement in self.index.statements_about(&digest).await? {
                 let curator = PublicKey::Account(dataset.author).key_id();
                 if statement.predicate_type == DATASET_TYPE && statement.author == curator {

@@ -4,6 +4,7 @@
 pub mod archive;
 mod contribute;
 mod curate;
+pub mod dataset_folder;
 pub mod demo;
 mod dispute;
 mod error;
@@ -12,6 +13,7 @@ mod explain;
 mod indexer;
 mod keyring;
 mod revenue;
+pub mod simulate;
 mod train;
 mod workspace;
 

@@ -6,6 +6,9 @@
 //! | [`content`] | works, their licences and splits, registered in batches |
 //! | [`optout`] | the deny list and its proofs of absence |
 //! | [`dataset`] | which contents enter a dataset, and why others do not |
+//! | [`table`], [`croissant`], [`folder`] | a dataset as a Parquet table with a Croissant description |
+//! | [`near`] | which works resemble each other, with evidence |
+//! | [`weights`] | what the items of a dataset weigh |
 //! | [`training`] | runs committed beforehand, and the checkpoints that came out |
 //! | [`payout`] | who gets what of a model's revenue, line by line |
 //! | [`challenge`], [`pool`] | the contracts' state machines, in Rust |
@@ -16,11 +19,16 @@ pub mod audit;
 pub mod bundle;
 pub mod challenge;
 pub mod content;
+pub mod croissant;
 pub mod dataset;
+pub mod folder;
 pub mod ledger;
+pub mod near;
 pub mod optout;
 pub mod payout;
 pub mod pool;
 pub mod state_proof;
+pub mod table;
 pub mod training;
 mod trie;
+pub mod weights;

@@ -12,41 +12,41 @@ use serde_json::Value;
 use crate::tool::{Said, foundry, probity, run};
 
 /// A workspace with a passphrase file beside it.
-struct Desk {
+pub(crate) struct Desk {
     folder: tempfile::TempDir,
 }
 
 impl Desk {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("passphrase"), "a passphrase\n").unwrap();
         Self { folder }
     }
 
-    fn path(&self, name: &str) -> String {
+    pub(crate) fn path(&self, name: &str) -> String {
         self.folder.path().join(name).to_str().unwrap().to_owned()
     }
 
-    fn write(&self, name: &str, text: &str) -> String {
+    pub(crate) fn write(&self, name: &str, text: &str) -> String {
         let path = self.path(name);
         fs::write(&path, text).unwrap();
         path
     }
 
     /// Runs a command on the workspace.
-    fn read(&self, arguments: &[&str]) -> Said {
+    pub(crate) fn read(&self, arguments: &[&str]) -> Said {
         let dir = self.path("w");
         probity(&[arguments, &["--dir", &dir]].concat())
     }
 
     /// Runs a command that signs with a key.
-    fn signed(&self, key: &str, arguments: &[&str]) -> Said {
+    pub(crate) fn signed(&self, key: &str, arguments: &[&str]) -> Said {
         let passphrase = self.path("passphrase");
         self.read(&[arguments, &["--key", key, "--passphrase-file", &passphrase]].concat())
     }
 
     /// As `signed`, and it must succeed; returns its only line.
-    fn done(&self, arguments: &[&str]) -> String {
+    pub(crate) fn done(&self, arguments: &[&str]) -> String {
         let said = self.signed("owner", arguments);
         assert_eq!(said.code, 0, "{arguments:?}: {}", said.err);
         said.out.trim().to_owned()
@@ -60,7 +60,7 @@ fn artifact(name: &str) -> Value {
 }
 
 /// Puts the worthless token on the workspace's chain with `cast`, and gives `account` some.
-fn deploy_token(desk: &Desk, account: &str) -> String {
+pub(crate) fn deploy_token(desk: &Desk, account: &str) -> String {
     let dir = desk.path("w");
     let mut server = Command::new(env!("CARGO_BIN_EXE_probity"))
         .args(["chain", "serve", "--listen", "127.0.0.1:0", "--dir", &dir])

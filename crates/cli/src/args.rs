@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 pub(crate) use content::{AiTrain, Content, OptOut, RegisterContent};
-pub(crate) use dataset::{BuildDataset, ChallengeReason, Dataset};
+pub(crate) use dataset::{BuildDataset, ChallengeReason, Counted, Dataset, Simulate};
 pub(crate) use log::Log;
 pub(crate) use model::{Model, RegisterCheckpoint};
 pub(crate) use payout::{Payout, PoolOf};

@@ -50,6 +50,17 @@ pub enum NodeError {
         /// What is wrong with it.
         reason: &'static str,
     },
+    /// A folder without files.
+    #[error("there are no files in `{}`", .0.display())]
+    NoFiles(PathBuf),
+    /// A folder with more files than are looked at.
+    #[error("`{}` has more than {limit} files", dir.display())]
+    TooManyFiles {
+        /// Which folder.
+        dir: PathBuf,
+        /// The most that are looked at.
+        limit: usize,
+    },
     /// No workspace there.
     #[error("`{}` is not a Probity workspace: it has no probity.toml", .0.display())]
     NotAWorkspace(PathBuf),
@@ -160,6 +171,12 @@ pub enum NodeError {
     /// An opt-out.
     #[error(transparent)]
     OptOut(#[from] probity_provenance::optout::OptOutError),
+    /// A dataset's description.
+    #[error(transparent)]
+    Croissant(#[from] probity_provenance::croissant::CroissantError),
+    /// A dataset's items table.
+    #[error(transparent)]
+    Table(#[from] probity_provenance::table::TableError),
     /// A dataset.
     #[error(transparent)]
     Dataset(#[from] DatasetError),
@@ -229,6 +246,9 @@ pub enum NodeError {
     /// A model's signature.
     #[error(transparent)]
     Signing(#[from] SigningError),
+    /// Votes or usage.
+    #[error(transparent)]
+    Tally(#[from] probity_provenance::weights::TallyError),
     /// A payout.
     #[error(transparent)]
     Payout(#[from] PayoutError),

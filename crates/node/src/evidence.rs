@@ -238,6 +238,7 @@ impl Workspace {
             let id = record_id(dataset);
             collection.files.insert(bundle::manifest_name(&digest), manifest.to_json()?);
             collection.statements.extend(&manifest.sources);
+            collection.statements.extend(&manifest.tallies);
             for row in self.index.statements_about(&digest).await? {
                 if row.predicate_type != DATASET_TYPE {
                     continue;

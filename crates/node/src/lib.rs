@@ -7,6 +7,7 @@ mod checkpoint;
 mod command;
 mod contribute;
 mod curate;
+pub mod dataset_folder;
 pub mod demo;
 mod diff;
 mod dispute;
@@ -21,6 +22,7 @@ mod lineage;
 mod model;
 mod permission;
 mod revenue;
+pub mod simulate;
 mod train;
 mod workspace;
 

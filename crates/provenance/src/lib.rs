@@ -6,6 +6,9 @@
 //! | [`content`] | works, their licences and splits, registered in batches |
 //! | [`optout`] | the deny list and its proofs of absence |
 //! | [`dataset`] | which contents enter a dataset, and why others do not |
+//! | [`table`], [`croissant`], [`folder`] | a dataset as a Parquet table with a Croissant description |
+//! | [`near`] | which works resemble each other, with evidence |
+//! | [`weights`] | what the items of a dataset weigh |
 //! | [`training`] | runs committed beforehand, and the checkpoints that came out |
 //! | [`command`], [`run_log`] | runs of any command, and what it wrote while it ran |
 //! | [`model_signing`] | a checkpoint's signature as OpenSSF Model Signing has it |
@@ -24,15 +27,20 @@ pub mod challenge;
 pub mod claim;
 pub mod command;
 pub mod content;
+pub mod croissant;
 pub mod dataset;
+pub mod folder;
 pub mod ledger;
 pub mod lineage;
 pub mod model_signing;
+pub mod near;
 pub mod optout;
 pub mod payout;
 pub mod permission;
 pub mod pool;
 pub mod run_log;
 pub mod state_proof;
+pub mod table;
 pub mod training;
 mod trie;
+pub mod weights;

@@ -21,7 +21,7 @@ fn artifact(name: &str) -> Value {
 }
 
 /// Puts the worthless token on the workspace's chain with `cast`, and gives `account` some.
-fn deploy_token(desk: &Desk, account: &str) -> String {
+pub(crate) fn deploy_token(desk: &Desk, account: &str) -> String {
     let dir = desk.path("w");
     let mut server = Command::new(env!("CARGO_BIN_EXE_probity"))
         .args(["chain", "serve", "--listen", "127.0.0.1:0", "--dir", &dir])
@@ -203,6 +203,8 @@ fn money(desk: &Desk, model: &str, account: &str) {
     // What would fail fails in a dry run too.
     let early = desk.signed("owner", &["payout", "settle", model, "--dry-run"]);
     assert!(early.code == 2 && early.err.contains("StatusMismatch"), "{}", early.err);
+    let formula = "items weigh by {\"formula\":\"contribution/v1\",\"perItem\":1}";
+    assert!(computed.out.contains(formula), "{}", computed.out);
     desk.done(&["payout", "propose", model]);
     let settle = || desk.signed("owner", &["payout", "settle", model]);
     let mut said = settle();

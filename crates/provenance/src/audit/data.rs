@@ -1,8 +1,8 @@
 //! Datasets.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use alloy_primitives::B256;
+use alloy_primitives::{Address, B256};
 use probity_core::{
     Digest, Finding, Label,
     records::{Dataset, record_id},
@@ -15,11 +15,22 @@ use super::{
 use crate::{
     bundle,
     content::Batch,
-    dataset::{Exclusion, Manifest, RemovedWorks},
+    dataset::{Exclusion, Inputs, Manifest, RemovedWorks, Resemblances},
+    optout::DenyList,
+    weights::{Tallies, Tally},
 };
 
 /// Checked manifests by dataset record id.
 pub(crate) type Manifests = BTreeMap<B256, Manifest>;
+
+/// What a dataset version's policy is applied to again.
+struct Known<'a> {
+    statements: &'a Statements,
+    batches: &'a Batches,
+    deny_list: &'a DenyList,
+    removed: &'a RemovedWorks,
+    authors: &'a BTreeSet<Address>,
+}
 
 impl Audit<'_> {
     pub(super) fn check_datasets(
@@ -38,7 +49,15 @@ impl Audit<'_> {
             let mut gone_before = gone.get(&dataset.previous).cloned().unwrap_or_default();
             if let Some(deny_list) = self.check_deny_list(manifest.deny_list, &opt_outs) {
                 let removed = self.removed_earlier(&manifest, &gone_before);
-                self.check_policy(id, &manifest, batches, &deny_list, &removed);
+                let before = manifests.get(&dataset.previous).map(Manifest::authors);
+                let known = Known {
+                    statements,
+                    batches,
+                    deny_list: &deny_list,
+                    removed: &removed,
+                    authors: &before.unwrap_or_default(),
+                };
+                self.check_policy(id, &manifest, &known);
                 let text = format!(
                     "that the list of {} opted-out works was complete is the curator's word",
                     deny_list.works().count()
@@ -105,21 +124,29 @@ impl Audit<'_> {
     }
 
     /// Applies the manifest's policy again and compares, so that every exclusion is as it says.
-    fn check_policy(
-        &mut self,
-        id: B256,
-        manifest: &Manifest,
-        batches: &Batches,
-        deny_list: &crate::optout::DenyList,
-        removed: &RemovedWorks,
-    ) {
+    fn check_policy(&mut self, id: B256, manifest: &Manifest, known: &Known<'_>) {
         let sources: Option<Vec<Batch>> =
-            manifest.sources.iter().map(|source| batches.get(source).cloned()).collect();
+            manifest.sources.iter().map(|source| known.batches.get(source).cloned()).collect();
         let Some(sources) = sources else {
             self.broken("dataset.source.missing", id, "a source statement is not in the bundle");
             return;
         };
-        let again = Manifest::build(&manifest.name, &manifest.policy, &sources, deny_list, removed);
+        let opened = |digest: &Digest| Tally::open(known.statements.get(digest)?).ok();
+        let Some(tallies) = manifest.tallies.iter().map(opened).collect::<Option<Vec<_>>>() else {
+            self.broken("dataset.tally.missing", id, "votes or usage are not in the bundle");
+            return;
+        };
+        let chosen = manifest.excluded.iter().filter(|e| e.exclusion == Exclusion::NotSelected);
+        let inputs = Inputs {
+            batches: &sources,
+            not_selected: &chosen.map(|excluded| excluded.digest).collect(),
+            deny_list: known.deny_list,
+            removed: known.removed,
+            known_authors: known.authors,
+            resemblances: Resemblances::Claimed(&manifest.excluded),
+            tallies: &Tallies::count(&manifest.policy.weights, &tallies),
+        };
+        let again = Manifest::build(&manifest.name, &manifest.policy, &inputs);
         if again.is_ok_and(|again| again == *manifest) {
             let text = format!(
                 "policy applied again to {} works gives the same {} items and {} exclusions; none is on the opt-out list",
@@ -128,12 +155,33 @@ impl Audit<'_> {
                 manifest.excluded.len()
             );
             self.claim("dataset.policy", Label::Verified, text);
+            self.claim_unseen(manifest);
         } else {
             self.broken(
                 "dataset.policy.mismatch",
                 id,
                 "applying its policy again gives another dataset",
             );
+        }
+    }
+
+    /// What applying the policy again does not show.
+    fn claim_unseen(&mut self, manifest: &Manifest) {
+        if manifest.policy.near.is_some() {
+            let counts = manifest.exclusion_counts();
+            let text = format!(
+                "{} near duplicates have codes as near as the policy says; that the codes are the works', and that no other work resembles an item, is the curator's word until the works are compared",
+                counts.get("near-duplicate").copied().unwrap_or_default()
+            );
+            self.claim("dataset.near-duplicates", Label::Attested, text);
+        }
+        if manifest.policy.weights.counts().is_some() {
+            let text = format!(
+                "weights follow `{}` from {} statements; that none was left out is the curator's word",
+                manifest.policy.weights.name(),
+                manifest.tallies.len()
+            );
+            self.claim("dataset.weights", Label::Attested, text);
         }
     }
 

@@ -154,6 +154,7 @@ impl Audit<'_> {
     fn unrelated_statements(&self, facts: &Facts) -> Vec<(&'static str, B256)> {
         let records = &self.records;
         let mut named: BTreeSet<Digest> = sources(facts);
+        named.extend(facts.manifests.values().flat_map(|manifest| manifest.tallies.iter()));
         named.extend(records.models.iter().map(|record| Digest::from(record.statement)));
         named.extend(records.runs.iter().map(|record| Digest::from(record.statement)));
         named.extend(records.lineage().map(|record| Digest::from(record.statement)));

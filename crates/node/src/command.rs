@@ -184,7 +184,7 @@ impl Workspace {
         }
         write_new(&data.join("manifest.json"), &manifest.to_json()?)?;
         for item in &manifest.items {
-            let bytes = self.objects.get(&item.digest).await?;
+            let bytes = self.work(&item.digest).await?;
             let path = data.join("items").join(format!("{:08}", item.index));
             fs::write(&path, &bytes).map_err(NodeError::file("write", &path))?;
         }

@@ -114,7 +114,10 @@ impl Workspace {
         let deny_list = self.deny_list().await?;
         let removed = self.removed_before(previous).await?;
         let known_authors = self.authors_of(previous).await?;
-        let fingerprints = self.fingerprints(policy, batches, not_selected).await?;
+        // Works on the deny list do not enter anyway, and may be erased.
+        let passed_over =
+            not_selected.iter().chain(deny_list.works()).copied().collect::<BTreeSet<_>>();
+        let fingerprints = self.fingerprints(policy, batches, &passed_over).await?;
         let tallies = Tallies::count(&policy.weights, &self.tallies().await?);
         let inputs = Inputs {
             batches,
@@ -141,17 +144,17 @@ impl Workspace {
         &self,
         policy: &Policy,
         batches: &[Batch],
-        not_selected: &BTreeSet<Digest>,
+        passed_over: &BTreeSet<Digest>,
     ) -> Result<BTreeMap<Digest, Fingerprint>, NodeError> {
         let mut fingerprints = BTreeMap::new();
         let Some(near) = &policy.near else { return Ok(fingerprints) };
         for batch in batches {
             let media_type = &batch.predicate.media_type;
             for (_, work) in &batch.works {
-                if not_selected.contains(work) || fingerprints.contains_key(work) {
+                if passed_over.contains(work) || fingerprints.contains_key(work) {
                     continue;
                 }
-                let bytes = self.objects.get(work).await?;
+                let bytes = self.work(work).await?;
                 if let Some(fingerprint) = near.fingerprint(media_type, &bytes) {
                     fingerprints.insert(*work, fingerprint);
                 }

@@ -2,7 +2,7 @@
 
 use std::{io, path::PathBuf};
 
-use alloy_primitives::B256;
+use alloy_primitives::{Address, B256};
 use probity_chain::ChainError;
 use probity_compute::{SampleError, TensorError, TrainError, WeightsError};
 use probity_core::{
@@ -132,6 +132,14 @@ pub enum NodeError {
     /// Works were opted out between planning a dataset and registering it.
     #[error("works were opted out since dataset `{0}` was planned")]
     PlanStale(String),
+    /// A work of somebody else.
+    #[error("work `{work}` was not registered by `{account}`")]
+    NotTheirs {
+        /// The work.
+        work: Digest,
+        /// Who wanted to erase it.
+        account: Address,
+    },
     /// An item whose bytes are not where they should be.
     #[error("the bytes of item `{0}` are not in this workspace")]
     ItemMissing(Digest),

@@ -306,6 +306,13 @@ impl Workspace {
             works.extend(listed);
         }
         let signed = self.log().folder().checkpoint(&self.log_verifier()?)?.size();
+        for (statement, erasure) in self.erasures().await? {
+            let row = self.index.statement(&statement).await?;
+            let is_covered = row.is_some_and(|row| row.log_index < signed);
+            if is_covered && !erasure.works.is_disjoint(&works) {
+                collection.statements.insert(statement);
+            }
+        }
         for row in self.index.records("opt-out", None, u32::MAX).await? {
             let Ok(record) = Self::body::<OptOut>(&row) else { continue };
             // In the order of the chain: the first one is taken, and the work is done with.

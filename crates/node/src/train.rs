@@ -135,7 +135,7 @@ impl Workspace {
 
     /// An item's bytes, read by digest, as a sample.
     pub(crate) async fn sample(&self, item: &Item) -> Result<Sample, NodeError> {
-        let bytes = self.objects.get(&item.digest).await?;
+        let bytes = self.work(&item.digest).await?;
         let text = String::from_utf8_lossy(&bytes);
         Sample::parse(text.trim_end()).map_err(|source| NodeError::Sample {
             path: item.digest.to_string().into(),

@@ -171,6 +171,7 @@ pub fn audit(files: &Files, context: Context<'_>) -> Report {
     audit.check_complete();
     let statements = audit.check_statements();
     let batches = audit.check_batches(&statements);
+    audit.check_erasures(&statements, &batches);
     let manifests = audit.check_datasets(&statements, &batches);
     audit.check_training(&statements, &manifests);
     let payouts = audit.check_payouts(&statements, &manifests, &batches);

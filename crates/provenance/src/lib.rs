@@ -5,6 +5,7 @@
 //! |---|---|
 //! | [`content`] | works, their licences and splits, registered in batches |
 //! | [`optout`] | the deny list and its proofs of absence |
+//! | [`erasure`] | works that are gone, while proofs over them stay |
 //! | [`dataset`] | which contents enter a dataset, and why others do not |
 //! | [`table`], [`croissant`], [`folder`] | a dataset as a Parquet table with a Croissant description |
 //! | [`near`] | which works resemble each other, with evidence |
@@ -29,6 +30,7 @@ pub mod command;
 pub mod content;
 pub mod croissant;
 pub mod dataset;
+pub mod erasure;
 pub mod folder;
 pub mod ledger;
 pub mod lineage;

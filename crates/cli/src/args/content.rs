@@ -17,6 +17,15 @@ pub(crate) enum AiTrain {
 pub(crate) enum Content {
     /// Sign works as one batch and anchor it on chain.
     Register(RegisterContent),
+    /// Erase works: opt them out, state the erasure, and delete their bytes here. Every proof over
+    /// them stays valid.
+    Erase {
+        /// The works' digests, or files as they were registered.
+        #[arg(required = true)]
+        works: Vec<String>,
+        #[command(flatten)]
+        signer: Signer,
+    },
     /// Say who registered a work. Exit 1: nobody.
     Verify {
         /// The work.
@@ -46,6 +55,9 @@ pub(crate) struct RegisterContent {
     /// Media type of the works.
     #[arg(long, default_value = "application/octet-stream")]
     pub(crate) media_type: String,
+    /// Register salted digests, from which nobody can guess the works. They stay in this workspace.
+    #[arg(long)]
+    pub(crate) private: bool,
     /// Each line of the files is a work of its own.
     #[arg(long)]
     pub(crate) lines: bool,

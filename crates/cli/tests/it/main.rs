@@ -8,6 +8,7 @@ mod input;
 mod model_signing;
 mod models;
 mod peers;
+mod privacy;
 mod story;
 mod tool;
 mod training;

@@ -16,6 +16,7 @@ use crate::{
     bundle,
     command::PROVENANCE_TYPE,
     dataset::{DATASET_TYPE, DatasetPredicate},
+    erasure::ERASURE_TYPE,
     optout::OPT_OUT_TYPE,
     payout::PAYOUT_TYPE,
     run_log::RUN_MARK_TYPE,
@@ -160,6 +161,9 @@ impl Audit<'_> {
         named.extend(records.lineage().map(|record| Digest::from(record.statement)));
         let manifests: BTreeSet<Digest> =
             records.datasets.iter().map(|record| Digest::from(record.manifest)).collect();
+        let works: BTreeSet<Digest> = (facts.batches.values())
+            .flat_map(|batch| batch.works.iter().map(|(_, work)| *work))
+            .collect();
         let payouts: BTreeSet<Digest> = (self.sealed.files.iter())
             .filter(|(name, _)| name.starts_with(bundle::PAYOUTS))
             .map(|(_, bytes)| Digest::of(bytes))
@@ -176,6 +180,7 @@ impl Audit<'_> {
             let about = |set: &BTreeSet<Digest>| set.iter().any(|digest| signed.is_about(digest));
             match signed.statement.predicate_type.as_str() {
                 OPT_OUT_TYPE => true,
+                ERASURE_TYPE => about(&works),
                 DATASET_TYPE => about(&manifests),
                 PAYOUT_TYPE => about(&payouts),
                 KEY_BINDING_TYPE => {

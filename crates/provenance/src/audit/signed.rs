@@ -1,6 +1,6 @@
 //! Signed statements and their places in the log.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use alloy_primitives::Address;
 use probity_core::{
@@ -17,6 +17,7 @@ use crate::{
     bundle::{self, Inclusions},
     command::{PROVENANCE_TYPE, Provenance},
     content::Batch,
+    erasure::{ERASURE_TYPE, Erasure},
     optout,
 };
 
@@ -162,6 +163,38 @@ impl<'a> Audit<'a> {
             self.claim("contents.registered", self.chain_label, text);
         }
         batches
+    }
+
+    /// Erasures, each of works of its author. That nothing is kept elsewhere is their word.
+    pub(super) fn check_erasures(&mut self, statements: &Statements, batches: &Batches) {
+        let mut erased = BTreeSet::new();
+        for signed in statements.values().filter(|s| s.statement.predicate_type == ERASURE_TYPE) {
+            let erasure = match Erasure::open(signed) {
+                Ok(erasure) => erasure,
+                Err(error) => {
+                    self.broken("erasure.invalid", signed.digest, error);
+                    continue;
+                }
+            };
+            let author = erasure.predicate.author;
+            let theirs: BTreeSet<Digest> = (batches.values())
+                .filter(|batch| batch.predicate.author == author)
+                .flat_map(|batch| batch.works.iter().map(|(_, work)| *work))
+                .collect();
+            if erasure.works.is_disjoint(&theirs) {
+                self.broken(
+                    "erasure.not-theirs",
+                    signed.digest,
+                    format!("`{author}` registered none"),
+                );
+            }
+            erased.extend(erasure.works.intersection(&theirs).copied());
+        }
+        if !erased.is_empty() {
+            let text =
+                format!("{} works were erased by their authors, by their word", erased.len());
+            self.claim("contents.erased", Label::Attested, text);
+        }
     }
 
     /// Registered opt-outs: the record is its author's word, by signature or transaction. Where the

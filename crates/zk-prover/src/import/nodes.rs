@@ -68,9 +68,14 @@ impl Context {
         Self { graph, constants, values: HashMap::from([(input.to_owned(), value)]), readers }
     }
 
-    /// How often a name is read.
-    pub(super) fn readers(&self, name: &str) -> usize {
-        self.readers.get(name).copied().unwrap_or(0)
+    /// How often a value of the graph is read, under whatever names: each name but the first was made
+    /// by reading another.
+    pub(super) fn reads(&self, index: usize) -> usize {
+        let names = self.values.iter().filter(|(_, value)| value.index == index);
+        let read = |name: &String| self.readers.get(name).copied().unwrap_or(0);
+        let count = |(all, made): (usize, usize), name: &String| (all + read(name), made + 1);
+        let (all, made) = names.map(|(name, _)| name).fold((0, 0), count);
+        all.saturating_sub(made - usize::from(made > 0))
     }
 
     pub(super) fn finish(mut self, output: &str) -> Read<Graph> {
@@ -217,7 +222,7 @@ impl Context {
                 let wanted = wanted.clone();
                 let shape = resolve(&wanted, &value.shape);
                 let shape = shape.map_or_else(|| misfit(node, format!("{wanted:?}")), Ok)?;
-                if !merges(&value.shape, &shape) && !self.split(node, &value, &shape) {
+                if !merges(&value.shape, &shape) && !self.split(&value, &shape) {
                     return unsupported(node, format!("reshaping {:?} to {shape:?}", value.shape));
                 }
                 shape.into_iter().map(|size| size as usize).collect()
@@ -368,8 +373,7 @@ impl Context {
         let [scale, shift, mean, variance] =
             [1, 2, 3, 4].map(|place| self.optional(node, place, vec![]));
         let (scale, shift, mean, variance) = (scale?, shift?, mean?, variance?);
-        let last = value.index == self.graph.nodes.len()
-            && node.input.first().is_some_and(|input| self.readers(input) <= 1);
+        let last = value.index == self.graph.nodes.len() && self.reads(value.index) <= 1;
         let before = self.graph.nodes.last_mut().filter(|_| last).map(|node| &mut node.kind);
         let Some(Kind::Dense { weights, bias, .. } | Kind::Conv { weights, bias, .. }) = before
         else {

@@ -1,6 +1,7 @@
 //! Reading models: ONNX (opset 13 to 21) and the built-in trainer's safetensors.
 
 mod elementwise;
+mod images;
 mod nodes;
 mod proto;
 mod quantised;

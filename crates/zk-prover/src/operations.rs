@@ -7,7 +7,8 @@ use probity_zk::{
     labels::{SUMMED, product_indices},
     network::{Shape, bits, bits_of},
     opening::{Claim, Vector},
-    operations::{Instance, ProductPoint, arranged, bias_point, cut, instances, last},
+    operands::{ProductPoint, arranged},
+    operations::{Instance, bias_point, cut, instances, last},
     plan::{Column, Plan},
     transcript::Tag,
 };

@@ -9,7 +9,7 @@
 //! | [`model`], [`mod@file`] | weights, the interpreter that defines what a network computes (§1), files |
 //! | [`key`], [`plan`] | the model key and the places of columns (§2) |
 //! | [`transcript`], [`statement`] | Fiat–Shamir with Keccak-256 (§3) |
-//! | [`lookup`], [`operations`], [`opening`] | the proof's three parts (§4 to §6) |
+//! | [`lookup`], [`operations`], [`operands`], [`opening`] | the proof's three parts (§4 to §6) |
 //! | [`field`], [`curve`], [`sumcheck`] | what they are made of |
 
 mod bounds;
@@ -22,6 +22,7 @@ pub mod lookup;
 pub mod model;
 pub mod network;
 pub mod opening;
+pub mod operands;
 pub mod operations;
 pub mod plan;
 mod rejection;

@@ -119,7 +119,7 @@ impl Context {
         if matches!(binary, Binary::Add | Binary::Sub) {
             let sign = if binary == Binary::Add { 1.0 } else { -1.0 };
             let added: Vec<f32> = values.iter().map(|value| value * sign).collect();
-            if self.join_bias(node, &value, &shape, &added) {
+            if self.join_bias(&value, &shape, &added) {
                 return Ok(value);
             }
             if added.len() == 1 || (shape == [last] && self.is_whole(&value)) {
@@ -155,16 +155,12 @@ impl Context {
     }
 
     /// A constant joins the bias of the product right before it, if nothing else reads that.
-    fn join_bias(&mut self, node: &NodeProto, value: &Value, shape: &[u32], added: &[f32]) -> bool {
+    fn join_bias(&mut self, value: &Value, shape: &[u32], added: &[f32]) -> bool {
         let alone = value.index == self.graph.nodes.len()
             && value.axes.is_none()
             && value.pending == Pending::Nothing
             && self.is_whole(value)
-            && node
-                .input
-                .iter()
-                .filter(|input| !self.constants.contains_key(*input))
-                .all(|input| self.readers(input) <= 1);
+            && self.reads(value.index) <= 1;
         let whole = product(&value.shape);
         let Some(Node { kind: Kind::Dense { bias, .. }, .. }) =
             self.graph.nodes.last_mut().filter(|_| alone)

@@ -148,19 +148,19 @@ impl Context {
     }
 
     /// A shape that splits the dimensions that a matrix product brings is the product's own.
-    pub(super) fn split(&mut self, node: &NodeProto, value: &Value, shape: &[u32]) -> bool {
+    pub(super) fn split(&mut self, value: &Value, shape: &[u32]) -> bool {
         if value.axes.is_some() || !self.is_whole(value) || shape.len() > 4 {
             return false;
         }
         let Some(at) = value.index.checked_sub(1) else { return false };
-        let readers = node.input.first().map_or(0, |input| self.readers(input));
+        let reads = self.reads(value.index);
         let Some(of_graph) = self.graph.nodes.get_mut(at) else { return false };
         let Kind::Dense { kept, .. } = of_graph.kind else { return false };
         let kept = usize::from(kept);
         let same = of_graph.shape.get(..kept) == shape.get(..kept)
             && shape.len() > kept
             && product(&of_graph.shape) == product(shape);
-        if same && readers <= 1 && value.pending == Pending::Nothing {
+        if same && reads <= 1 && value.pending == Pending::Nothing {
             of_graph.shape = shape.to_vec();
             return true;
         }

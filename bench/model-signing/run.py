@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measures hashing and signing a model folder, and model_signing 1.1.1 beside it.
 
-run.py PROBITY PYTHON [--size MIB] [--files N] [--runs N] [--folder DIR]
+run.py PROBITY PYTHON [--size MIB] [--files N] [--runs N] [--folder DIR] [--note TEXT]
 
 PROBITY is the probity command, PYTHON an interpreter with model_signing. Each figure is a command's
 whole wall time, the best of the runs, alternating; files are in the page cache (or in memory, with
@@ -24,6 +24,7 @@ def arguments():
     parser.add_argument("--files", type=int, default=8)
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--folder", default=None)
+    parser.add_argument("--note", default="")
     return parser.parse_args()
 
 
@@ -115,10 +116,12 @@ def report(args, work):
     print(f"Load average when it began, of everything else on the machine: {load:.2f}; at its end {os.getloadavg()[0]:.2f}.\n")
     print(f"A folder of {args.files} files, {args.size} MiB in all, in the page cache or in memory. Whole commands, the best")
     print(f"of {args.runs} runs each, alternating. CPU seconds are of the same run.\n")
-    print("| | Probity | CPU s | model_signing 1.1.1 | CPU s | Ratio |")
-    print("|---|--:|--:|--:|--:|--:|")
+    if args.note:
+        print(f"{args.note}\n")
+    print("| | Probity | CPU s | model_signing 1.1.1 | CPU s | Ratio | of CPU s |")
+    print("|---|--:|--:|--:|--:|--:|--:|")
     for name, ((wall, cpu), (theirs, their_cpu)) in rows.items():
-        print(f"| {name} | {wall:.2f} s | {cpu:.2f} | {theirs:.2f} s | {their_cpu:.2f} | {theirs / wall:.2f} |")
+        print(f"| {name} | {wall:.2f} s | {cpu:.2f} | {theirs:.2f} s | {their_cpu:.2f} | {theirs / wall:.2f} | {their_cpu / cpu:.2f} |")
     ours = rows["verify"][0][0]
     print(f"\nWithin model_signing, hashing alone takes {hashing:.2f} s: {hashing / ours:.2f} of our whole `verify`.\n")
     print(f"`openssl speed` hashes {per_core / 1e9:.2f} GB/s on one core, {cores * per_core / 1e9:.2f} GB/s on {cores} if each had its own;")

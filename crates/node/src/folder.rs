@@ -27,8 +27,8 @@ struct Found {
 }
 
 /// Hashes every file of a folder but those under the `ignored` paths, on all cores. In order of their
-/// names. Links, devices and names that other systems cannot have are refused. `progress` is told how
-/// many bytes were hashed since, and by how many threads at once.
+/// names. Links, devices and names that other systems cannot have are refused. `progress` is told, from
+/// each core, how many more bytes were hashed.
 pub fn hash_folder(
     dir: &Path,
     ignored: &[String],

@@ -1,6 +1,6 @@
 //! Where a model comes from, collected from the index and the statements that are here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use alloy_primitives::B256;
 use probity_core::{
@@ -186,9 +186,9 @@ impl Workspace {
         record: &Dataset,
     ) -> Result<(), NodeError> {
         let Ok(manifest) = self.manifest(&record.manifest.into()).await else { return Ok(()) };
-        for source in &manifest.sources {
-            let is_used = manifest.items.iter().any(|item| item.statement == *source);
-            if !is_used || self.index.statement(source).await?.is_none() {
+        let used: BTreeSet<Digest> = manifest.items.iter().map(|item| item.statement).collect();
+        for source in &used {
+            if self.index.statement(source).await?.is_none() {
                 continue;
             }
             let licence = Batch::open(&self.statement(source).await?.0)?.predicate.licence;

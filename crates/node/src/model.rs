@@ -89,7 +89,8 @@ pub(crate) fn model_files(
 }
 
 fn left_out(dir: &Path, signature: &Path, ignored: &[String]) -> Vec<String> {
-    let mut paths: Vec<String> = ignored.to_vec();
+    let plain = |path: &String| path.trim_start_matches("./").trim_end_matches('/').to_owned();
+    let mut paths: Vec<String> = ignored.iter().map(plain).collect();
     paths.extend(within(dir, signature));
     paths.extend(GIT_PATHS.map(str::to_owned));
     paths.sort_unstable();

@@ -36,6 +36,8 @@ pub struct CommandConfig {
     pub secrets: Vec<String>,
     /// Files that it reads beside the dataset.
     pub inputs: Vec<ModelFile>,
+    /// Random: the same command run twice is two runs, also within a second.
+    pub nonce: String,
 }
 
 /// A settings file.

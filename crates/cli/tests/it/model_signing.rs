@@ -101,6 +101,20 @@ fn the_subject_is_the_one_that_model_signing_computes() {
     assert_eq!((said.code, said.out.trim()), (0, "3"), "{said:?}");
 }
 
+/// What the signer leaves out is told where it is there, and is no part of the model for either.
+#[test]
+fn ignored_paths_are_left_out_and_told() {
+    let desk = desk();
+    let model = desk.path("model");
+    let signed = desk.signed("release", &["model", "sign", &model, "--ignore", "parts/"]);
+    assert_eq!(signed.code, 0, "{signed:?}");
+    let ours = verify(&desk, "release.pem");
+    assert!(ours.code == 0 && ours.out.contains("2 files"), "{ours:?}");
+    assert!(ours.out.contains("weak oms.path.ignored: parts"), "{ours:?}");
+    let theirs = theirs(&desk, "verify", ["--public_key", "release.pem"]);
+    assert_eq!(theirs.code, 0, "{theirs:?}");
+}
+
 #[test]
 fn a_keys_public_half_is_printed() {
     let desk = desk();

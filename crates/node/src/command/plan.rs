@@ -6,7 +6,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use probity_core::Digest;
+use alloy_primitives::hex;
+use probity_core::{Digest, keys::KeyError};
 use probity_provenance::{
     command::{BUILD_TYPE, CommandConfig, ConfigFile, is_secret},
     training::{ModelFile, is_path},
@@ -67,6 +68,7 @@ pub(super) fn commit(
         environment,
         secrets: secrets.keys().cloned().collect(),
         inputs: inputs(&plan.inputs)?,
+        nonce: hex::encode(random::<16>()?),
     };
     Ok((committed, secrets))
 }
@@ -126,9 +128,13 @@ fn seed(plan: &CommandPlan, config: Option<&ConfigFile>) -> Result<u64, NodeErro
         let path = plan.config.clone().unwrap_or_default();
         return seed.ok_or(NodeError::Settings { path, reason });
     }
-    let mut bytes = [0; 8];
-    getrandom::fill(&mut bytes).map_err(|_| probity_core::keys::KeyError::NoRandomness)?;
-    Ok(u64::from_le_bytes(bytes))
+    Ok(u64::from_le_bytes(random()?))
+}
+
+fn random<const N: usize>() -> Result<[u8; N], NodeError> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(|_| KeyError::NoRandomness)?;
+    Ok(bytes)
 }
 
 /// Files by the paths they were given by, and the files of folders.

@@ -23,6 +23,10 @@ use crate::checkpoints::{Trainer, errors, label};
 
 impl Trainer {
     async fn command(&mut self, script: &str) -> CommandRun {
+        self.marked_command(script, Duration::from_hours(1)).await
+    }
+
+    async fn marked_command(&mut self, script: &str, mark_every: Duration) -> CommandRun {
         let plan = CommandPlan {
             dataset: self.dataset,
             command: ["sh", "-c", script].map(str::to_owned).into(),
@@ -31,7 +35,7 @@ impl Trainer {
             environment: vec![],
             secrets: vec![],
             inputs: vec![],
-            mark_every: Duration::from_hours(1),
+            mark_every,
         };
         let key = self.party.key.clone();
         self.party.workspace.run_command(&key, &plan, &mut |_| {}).await.unwrap()
@@ -155,6 +159,20 @@ async fn logs_and_provenance_that_were_changed_or_left_out_are_found() {
     let mut strange = files.clone();
     strange.insert(run_log_name(B256::repeat_byte(3)), b"x".to_vec());
     assert_eq!(errors(&trainer.audit(strange).await), ["bundle.file.unused"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_run_is_marked_while_it_runs() {
+    let mut trainer = Trainer::new().await;
+    // Runs until its log says three times that it does.
+    let script = "until [ \"$(grep -c alive \"$PROBITY_OUT/../log.jsonl\")\" -ge 3 ]; do :; done";
+    let done = trainer.marked_command(script, Duration::from_millis(20)).await;
+    assert_eq!(done.exit, Exit::Code(0));
+    // The start, the end, and each time it was alive.
+    assert!(done.marks >= 5 && done.entries == done.marks, "{done:?}");
+    let report = trainer.party.workspace.run_report(done.run).await.unwrap();
+    assert_eq!((report.state, report.marks), (RunState::Complete, done.marks));
+    assert!(report.findings.is_empty(), "{:?}", report.findings);
 }
 
 /// A trainer whose command failed cannot tell another story later, nor register what it left behind.

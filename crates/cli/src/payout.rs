@@ -106,6 +106,7 @@ fn show(computation: &Computation, account: Option<Address>) -> anyhow::Result<(
         computation.before.accounted,
         computation.held
     ))?;
+    output::line(format!("items weigh by {}", serde_json::to_string(&computation.weights)?))?;
     let wanted = |of: Address| account.is_none_or(|account| account == of);
     for line in computation.lines.iter().filter(|line| wanted(line.account)) {
         output::line(format!(

@@ -60,7 +60,6 @@ fn main() {
     page += &search();
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../bench/datasets/RESULTS.md");
     fs::write(path, &page).unwrap();
-    println!("{page}");
 }
 
 fn processor() -> String {
@@ -108,8 +107,11 @@ fn found(index: &HammingIndex, queries: &[u64], radius: u32) -> u64 {
 }
 
 fn brute_force(codes: &[u64], queries: &[u64], radius: u32) -> u64 {
-    let near = |query: &u64| codes.iter().filter(|code| (*code ^ query).count_ones() <= radius);
-    queries.iter().map(|query| near(query).count() as u64).sum()
+    let mut count = 0;
+    for query in queries {
+        count += codes.iter().filter(|code| (*code ^ query).count_ones() <= radius).count() as u64;
+    }
+    count
 }
 
 fn search() -> String {
@@ -140,14 +142,15 @@ fn search() -> String {
         assert_eq!(plain, found(&index, few, radius), "another result than brute force");
         let brute = few.len() as f64 / brute.as_secs_f64();
         let faiss = faiss(&codes, &queries, radius, (plain, ours));
-        let _ = writeln!(
+        writeln!(
             page,
             "| {radius} | {rate:.0} | {:.0} | {:.0} | {brute:.0} | {} | {} |",
             rate / brute,
             QUERIES as f64 / two.as_secs_f64(),
             faiss.0,
             faiss.1
-        );
+        )
+        .unwrap();
     }
     page += "\nThe bar is 50,000 queries a second.\n";
     page
@@ -191,7 +194,7 @@ fn text(number: usize) -> String {
     let mut words = String::new();
     let mut state = of as u64;
     for _ in 0..8 {
-        let _ = write!(words, "{:x} ", random(&mut state));
+        write!(words, "{:x} ", random(&mut state)).unwrap();
     }
     if number % 50 == 7 {
         words.push_str("again");
@@ -322,10 +325,10 @@ fn build() -> String {
         ("**Together**", total),
     ];
     for (step, time) in steps {
-        let _ = writeln!(page, "| {step} | {:.2} |", time.as_secs_f64());
+        writeln!(page, "| {step} | {:.2} |", time.as_secs_f64()).unwrap();
     }
     let mib = |bytes: usize| bytes >> 20;
-    let _ = writeln!(
+    writeln!(
         page,
         "\n{} items; left out: {:?}. Table {} MiB, manifest {} MiB. Peak memory: {} MiB, the \
          registered statements included.",
@@ -334,7 +337,8 @@ fn build() -> String {
         mib(fs::metadata(&path).unwrap().len() as usize),
         mib(size),
         peak()
-    );
+    )
+    .unwrap();
     page + &pictures()
 }
 

@@ -3,16 +3,25 @@
 //!
 //! Uncompressed, so that no page is larger in memory than in the file; values that repeat are in
 //! dictionaries. The same items give the same bytes.
+//!
+//! The library that reads pages stops with a panic at some damaged ones. Its calls are guarded, so
+//! that any bytes are a table or are refused.
 
-use std::{io::Write, sync::Arc};
+use std::{
+    io::Write,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
 
 use alloy_primitives::{Address, B256};
 use bytes::Bytes;
 use parquet::{
-    column::reader::get_typed_column_reader,
+    basic::Compression,
+    column::{page::Page, reader::get_typed_column_reader},
     data_type::{ByteArray, ByteArrayType, DataType, Int64Type},
     errors::ParquetError,
     file::{
+        metadata::ColumnChunkMetaData,
         properties::{EnabledStatistics, WriterProperties},
         reader::{FileReader as _, RowGroupReader, SerializedFileReader},
         writer::{SerializedFileWriter, SerializedRowGroupWriter},
@@ -109,6 +118,12 @@ pub enum TableError {
     /// Other columns.
     #[error("expected the columns of an items table, got `{0}`")]
     Schema(String),
+    /// Pages that contradict themselves or each other.
+    #[error("a page of the table is damaged")]
+    Damaged,
+    /// A column that is compressed or not in the file.
+    #[error("column `{0}` is compressed, or does not lie within the file")]
+    Place(&'static str),
     /// Columns of different lengths.
     #[error("column `{0}` has fewer values than the table has rows")]
     Short(&'static str),
@@ -206,8 +221,9 @@ pub fn read(table: Bytes, visit: &mut dyn FnMut(Row)) -> Result<(), TableError> 
     let limit = |what, got: u64, limit: u64| {
         if got > limit { Err(TableError::TooLarge { what, got, limit }) } else { Ok(()) }
     };
-    limit("size", table.len() as u64, MAX_TABLE_BYTES)?;
-    let reader = SerializedFileReader::new(table)?;
+    let size = table.len() as u64;
+    limit("size", size, MAX_TABLE_BYTES)?;
+    let reader = guarded(|| Ok(SerializedFileReader::new(table)?))?;
     let metadata = reader.metadata().file_metadata();
     if *metadata.schema() != schema()? {
         let columns = metadata.schema_descr().columns().iter();
@@ -219,48 +235,99 @@ pub fn read(table: Bytes, visit: &mut dyn FnMut(Row)) -> Result<(), TableError> 
         let rows = reader.metadata().row_group(index).num_rows();
         limit("row group", rows.try_into().unwrap_or(u64::MAX), GROUP as u64)?;
         limit("number of rows", next + rows.cast_unsigned(), MAX_ROWS.cast_unsigned())?;
-        let group = reader.get_row_group(index)?;
-        next = read_group(&*group, rows.try_into().unwrap_or(0), next, visit)?;
+        for (column, (name, ..)) in reader.metadata().row_group(index).columns().iter().zip(COLUMNS)
+        {
+            if !lies_within(column, size) {
+                return Err(TableError::Place(name));
+            }
+        }
+        let columns = guarded(|| read_columns(&*reader.get_row_group(index)?, rows))?;
+        next = columns.visit(next, visit)?;
     }
     Ok(())
 }
 
-fn read_group(
-    group: &dyn RowGroupReader,
-    rows: usize,
-    first: u64,
-    visit: &mut dyn FnMut(Row),
-) -> Result<u64, TableError> {
-    let indices = read_column::<Int64Type>(group, 0, rows)?;
-    let weights = read_column::<Int64Type>(group, 1, rows)?;
-    let mut texts = Vec::with_capacity(8);
+/// The library trusts the places that the metadata names, and stops where they are none.
+fn lies_within(column: &ColumnChunkMetaData, size: u64) -> bool {
+    let start = column.dictionary_page_offset().unwrap_or_else(|| column.data_page_offset());
+    let places = [start, column.data_page_offset(), column.compressed_size()];
+    let end = start.checked_add(column.compressed_size()).and_then(|end| u64::try_from(end).ok());
+    column.compression() == Compression::UNCOMPRESSED
+        && places.iter().all(|place| *place >= 0)
+        && column.num_values() >= 0
+        && end.is_some_and(|end| end <= size)
+}
+
+/// Turns a panic of the library into a refusal.
+fn guarded<T>(call: impl FnOnce() -> Result<T, TableError>) -> Result<T, TableError> {
+    catch_unwind(AssertUnwindSafe(call)).unwrap_or(Err(TableError::Damaged))
+}
+
+/// The values of a row group.
+struct Columns {
+    indices: Vec<i64>,
+    weights: Vec<i64>,
+    texts: Vec<Vec<ByteArray>>,
+}
+
+fn read_columns(group: &dyn RowGroupReader, rows: i64) -> Result<Columns, TableError> {
+    let rows = rows.try_into().unwrap_or(0);
+    let mut texts = Vec::with_capacity(COLUMNS.len());
     for column in 2..COLUMNS.len() {
         texts.push(read_column::<ByteArrayType>(group, column, rows)?);
     }
-    let mut row = first;
-    for (at, (index, weight)) in indices.into_iter().zip(weights).enumerate() {
-        let (index, weight) = (index.cast_unsigned(), weight.cast_unsigned());
-        if index != row {
-            return Err(TableError::Order { row, got: index });
+    let indices = read_column::<Int64Type>(group, 0, rows)?;
+    Ok(Columns { indices, weights: read_column::<Int64Type>(group, 1, rows)?, texts })
+}
+
+impl Columns {
+    /// Visits the rows, the first of which is `row`; returns the number of the next.
+    fn visit(&self, mut row: u64, visit: &mut dyn FnMut(Row)) -> Result<u64, TableError> {
+        for (at, (index, weight)) in self.indices.iter().zip(&self.weights).enumerate() {
+            let (index, weight) = (index.cast_unsigned(), weight.cast_unsigned());
+            if index != row {
+                return Err(TableError::Order { row, got: index });
+            }
+            let cells = Cells { row, texts: &self.texts, at };
+            visit(Row {
+                item: Item {
+                    index,
+                    content: cells.parse(2, "a 32-byte hex id")?,
+                    digest: cells.parse(3, "a SHA-256 digest")?,
+                    author: cells.parse::<Address>(4, "an account")?,
+                    statement: cells.parse(5, "a SHA-256 digest")?,
+                    weight,
+                },
+                licence: cells.parse(6, "a SHA-256 digest")?,
+                spdx: cells.text(7)?.to_owned(),
+                media_type: cells.text(8)?.to_owned(),
+                name: cells.text(9)?.to_owned(),
+            });
+            row += 1;
         }
-        let cells = Cells { row, texts: &texts, at };
-        visit(Row {
-            item: Item {
-                index,
-                content: cells.parse(2, "a 32-byte hex id")?,
-                digest: cells.parse(3, "a SHA-256 digest")?,
-                author: cells.parse::<Address>(4, "an account")?,
-                statement: cells.parse(5, "a SHA-256 digest")?,
-                weight,
-            },
-            licence: cells.parse(6, "a SHA-256 digest")?,
-            spdx: cells.text(7)?.to_owned(),
-            media_type: cells.text(8)?.to_owned(),
-            name: cells.text(9)?.to_owned(),
-        });
-        row += 1;
+        Ok(row)
     }
-    Ok(row)
+}
+
+/// Refuses pages that claim more values than fit: the library makes room for what they claim.
+fn check_pages(group: &dyn RowGroupReader, column: usize, rows: usize) -> Result<(), TableError> {
+    let mut pages = group.get_column_page_reader(column)?;
+    let mut values = 0;
+    while let Some(page) = pages.get_next_page()? {
+        let claimed = page.num_values() as usize;
+        // In a dictionary each value has four bytes at least.
+        let fits = match &page {
+            Page::DictionaryPage { buf, .. } => claimed <= buf.len() / 4,
+            Page::DataPage { .. } | Page::DataPageV2 { .. } => {
+                values += claimed;
+                values <= rows
+            }
+        };
+        if !fits {
+            return Err(TableError::Damaged);
+        }
+    }
+    Ok(())
 }
 
 fn read_column<T: DataType>(
@@ -268,6 +335,7 @@ fn read_column<T: DataType>(
     column: usize,
     rows: usize,
 ) -> Result<Vec<T::T>, TableError> {
+    check_pages(group, column, rows)?;
     let mut reader = get_typed_column_reader::<T>(group.get_column_reader(column)?);
     let mut values = Vec::with_capacity(rows);
     while values.len() < rows {

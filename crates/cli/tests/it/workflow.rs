@@ -211,6 +211,8 @@ fn money(desk: &Desk, model: &str, account: &str) {
     let payee = "0x00000000000000000000000000000000000000aa";
     let computed = desk.read(&["payout", "compute", model, "--explain", payee]);
     assert!(computed.out.contains("may claim 500000 in all"), "{}{}", computed.out, computed.err);
+    let formula = "items weigh by {\"formula\":\"contribution/v1\",\"perItem\":1}";
+    assert!(computed.out.contains(formula), "{}", computed.out);
     desk.done(&["payout", "propose", model]);
     let settle = || desk.signed("owner", &["payout", "settle", model]);
     let mut said = settle();

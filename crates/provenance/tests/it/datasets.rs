@@ -305,8 +305,8 @@ fn a_folder_is_read_as_it_was_written() {
 /// Whoever changes a row and writes table and description anew is found out by the item.
 #[test]
 fn a_changed_item_is_named() {
-    let (manifest, rows, folder) = good_folder();
     type Change = fn(&mut Row);
+    let (manifest, rows, folder) = good_folder();
     let changes: [(&str, Change); 6] = [
         ("dataset.item.invalid", |row| row.item.digest = Digest::of(b"another")),
         ("dataset.item.invalid", |row| row.item.author = account(9)),

@@ -32,9 +32,10 @@ def multi_hash():
     index = faiss.IndexBinaryMultiHash(64, 4, 16)
     index.nflip = radius // 4
     index.add(codes)
+    some = queries[:2000]
     start = time.perf_counter()
-    limits, _, _ = index.range_search(queries, radius + 1)
-    return {"perSecond": len(queries) / (time.perf_counter() - start), "found": int(limits[-1])}
+    limits, _, _ = index.range_search(some, radius + 1)
+    return {"perSecond": len(some) / (time.perf_counter() - start), "found": int(limits[-1])}
 
 
 print(json.dumps({"version": faiss.__version__, "flat": flat(), "multiHash": multi_hash()}))

@@ -4,7 +4,9 @@
 use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
-use probity_zk::{Model, Network, Operation, Shape, Statement, Table, Term, model::Weights, verify};
+use probity_zk::{
+    Model, Network, Operation, Shape, Statement, Table, Term, model::Weights, verify,
+};
 use probity_zk_prover::{ProvingKey, prove};
 
 struct World {

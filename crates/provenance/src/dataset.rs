@@ -1,22 +1,27 @@
 //! Datasets: which contents enter, with what weight, and why others do not.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+mod build;
+mod difference;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use alloy_primitives::{Address, B256};
 use probity_core::{
     Digest,
     json::{self, JsonError},
     merkle::StandardTree,
-    records::{DatasetItem, record_id},
+    records::DatasetItem,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::{
     content::{Batch, Payee},
-    near::{Fingerprint, NearIndex, NearPolicy, Resemblance},
+    near::{Fingerprint, NearPolicy, Resemblance},
     optout::DenyList,
     weights::{Formula, Tallies},
 };
+
+pub use difference::Difference;
 
 /// Predicate type of the curator's statement about a manifest.
 pub const DATASET_TYPE: &str = "https://probity.dev/dataset/v1";
@@ -223,11 +228,7 @@ pub struct Inputs<'a> {
 impl Manifest {
     /// Applies a policy to what was registered. Deterministic: the same inputs give the same bytes.
     pub fn build(name: &str, policy: &Policy, inputs: &Inputs<'_>) -> Result<Self, DatasetError> {
-        let mut builder = Builder::new(policy, inputs);
-        for batch in inputs.batches {
-            builder.add(batch);
-        }
-        let Builder { items, excluded, .. } = builder;
+        let (items, excluded) = build::apply(policy, inputs);
         if items.is_empty() {
             return Err(DatasetError::Empty(excluded.len()));
         }
@@ -298,222 +299,5 @@ impl Exclusion {
     }
 }
 
-struct Builder<'a> {
-    policy: &'a Policy,
-    inputs: &'a Inputs<'a>,
-    near: Near<'a>,
-    first_by_digest: HashMap<Digest, B256>,
-    items_by_author: BTreeMap<Address, u64>,
-    items_of_new_authors: u64,
-    items: Vec<Item>,
-    excluded: Vec<Excluded>,
-}
-
-/// How resemblance to what is in already is found out.
-enum Near<'a> {
-    /// The policy does not ask.
-    Ignored,
-    Search(Box<NearIndex<'a>>, &'a BTreeMap<Digest, Fingerprint>),
-    Claims {
-        policy: &'a NearPolicy,
-        claims: HashMap<B256, (B256, &'a Resemblance)>,
-        accepted: HashSet<B256>,
-    },
-}
-
-impl<'a> Near<'a> {
-    fn new(policy: &'a Policy, from: Resemblances<'a>) -> Self {
-        let Some(policy) = &policy.near else { return Self::Ignored };
-        match from {
-            Resemblances::Computed(prints) => {
-                Self::Search(Box::new(NearIndex::new(policy)), prints)
-            }
-            Resemblances::Claimed(excluded) => {
-                let claim = |excluded: &'a Excluded| match &excluded.exclusion {
-                    Exclusion::NearDuplicate { of, resemblance } => {
-                        Some((excluded.content, (*of, resemblance)))
-                    }
-                    _ => None,
-                };
-                let claims = excluded.iter().filter_map(claim).collect();
-                Self::Claims { policy, claims, accepted: HashSet::new() }
-            }
-        }
-    }
-
-    fn exclusion(&self, content: B256, digest: &Digest) -> Option<Exclusion> {
-        let (of, resemblance) = match self {
-            Self::Ignored => return None,
-            Self::Search(index, prints) => index.search(prints.get(digest)?)?,
-            Self::Claims { policy, claims, accepted } => {
-                let (of, resemblance) = *claims.get(&content)?;
-                let holds = accepted.contains(&of) && policy.accepts(resemblance);
-                holds.then(|| (of, resemblance.clone()))?
-            }
-        };
-        Some(Exclusion::NearDuplicate { of, resemblance })
-    }
-
-    fn accept(&mut self, content: B256, digest: &Digest) {
-        match self {
-            Self::Ignored => {}
-            Self::Search(index, prints) => {
-                if let Some(print) = prints.get(digest) {
-                    index.insert(content, print);
-                }
-            }
-            Self::Claims { accepted, .. } => {
-                accepted.insert(content);
-            }
-        }
-    }
-}
-
-impl<'a> Builder<'a> {
-    fn new(policy: &'a Policy, inputs: &'a Inputs<'a>) -> Self {
-        Self {
-            policy,
-            inputs,
-            near: Near::new(policy, inputs.resemblances),
-            first_by_digest: HashMap::new(),
-            items_by_author: BTreeMap::new(),
-            items_of_new_authors: 0,
-            items: vec![],
-            excluded: vec![],
-        }
-    }
-
-    fn add(&mut self, batch: &Batch) {
-        let refused = self.licence_exclusion(batch);
-        for content in &batch.contents {
-            let (id, digest, author) =
-                (record_id(content), Digest::from(content.digest), content.author);
-            let weight = self.policy.weights.weight(author, &digest, self.inputs.tallies);
-            let exclusion = self
-                .choice_exclusion(&digest)
-                .or_else(|| refused.clone())
-                .or_else(|| self.work_exclusion(id, digest, author))
-                .or_else(|| self.author_exclusion(author))
-                .or_else(|| (weight == 0).then_some(Exclusion::WithoutWeight));
-            if let Some(exclusion) = exclusion {
-                self.excluded.push(Excluded { content: id, digest, author, exclusion });
-                continue;
-            }
-            self.near.accept(id, &digest);
-            self.first_by_digest.insert(digest, id);
-            *self.items_by_author.entry(author).or_default() += 1;
-            self.items_of_new_authors += u64::from(self.is_new(author));
-            self.items.push(Item {
-                index: self.items.len() as u64,
-                content: id,
-                digest,
-                author,
-                statement: batch.statement,
-                weight,
-            });
-        }
-    }
-
-    fn is_new(&self, author: Address) -> bool {
-        !self.inputs.known_authors.contains(&author)
-    }
-
-    fn licence_exclusion(&self, batch: &Batch) -> Option<Exclusion> {
-        let terms = &batch.predicate.licence;
-        let spdx = terms.spdx.clone();
-        if !terms.allows_training() {
-            Some(Exclusion::TrainingNotPermitted { spdx })
-        } else if self.policy.commercial && !terms.commercial {
-            Some(Exclusion::CommercialNotPermitted { spdx })
-        } else if !self.policy.licences.is_empty() && !self.policy.licences.contains(&spdx) {
-            Some(Exclusion::LicenceNotAccepted { spdx })
-        } else {
-            None
-        }
-    }
-
-    fn choice_exclusion(&self, digest: &Digest) -> Option<Exclusion> {
-        self.inputs.not_selected.contains(digest).then_some(Exclusion::NotSelected)
-    }
-
-    fn work_exclusion(&self, content: B256, digest: Digest, author: Address) -> Option<Exclusion> {
-        if self.inputs.deny_list.contains(&digest) {
-            Some(Exclusion::OptedOut)
-        } else if self.inputs.removed.contains(&(author, digest)) {
-            Some(Exclusion::RemovedByChallenge)
-        } else if let Some(first) = self.first_by_digest.get(&digest) {
-            Some(Exclusion::ExactDuplicate { of: *first })
-        } else {
-            self.near.exclusion(content, &digest)
-        }
-    }
-
-    fn author_exclusion(&self, author: Address) -> Option<Exclusion> {
-        let has = self.items_by_author.get(&author).copied().unwrap_or_default();
-        let reached = |count: u64, cap: u64| cap > 0 && count >= cap;
-        let is_new = self.is_new(author);
-        if reached(has, self.policy.max_items_per_author) {
-            Some(Exclusion::AuthorOverCap)
-        } else if is_new && reached(has, self.policy.max_items_per_new_author) {
-            Some(Exclusion::NewAuthorOverCap)
-        } else if is_new && reached(self.items_of_new_authors, self.policy.max_items_of_new_authors)
-        {
-            Some(Exclusion::NewAuthorsOverCap)
-        } else {
-            None
-        }
-    }
-}
-
 /// Who earns from each statement's contents: what payouts need beside the manifest.
 pub type PayeesByStatement = BTreeMap<Digest, Vec<Payee>>;
-
-/// What changed from one version to another. Items are told by their contents.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Difference {
-    /// Items of the second only.
-    pub added: Vec<Item>,
-    /// Items of the first only, each with why the second excludes it, if it names it.
-    pub removed: Vec<(Item, Option<Exclusion>)>,
-    /// Items with another weight: content, before, after.
-    pub reweighted: Vec<(B256, u64, u64)>,
-    /// Whether the policy is another.
-    pub policy_changed: bool,
-    /// Whether another opt-out list was checked.
-    pub deny_list_changed: bool,
-}
-
-impl Difference {
-    /// From one version to another.
-    pub fn between(before: &Manifest, after: &Manifest) -> Self {
-        let by_content = |manifest: &Manifest| -> HashMap<B256, u64> {
-            manifest.items.iter().map(|item| (item.content, item.weight)).collect()
-        };
-        let (old, new) = (by_content(before), by_content(after));
-        let why: HashMap<B256, &Exclusion> =
-            after.excluded.iter().map(|e| (e.content, &e.exclusion)).collect();
-        let removed = before.items.iter().filter(|item| !new.contains_key(&item.content));
-        let kept = before.items.iter().filter_map(|item| {
-            let weight = *new.get(&item.content)?;
-            (weight != item.weight).then_some((item.content, item.weight, weight))
-        });
-        Self {
-            added: (after.items.iter())
-                .filter(|item| !old.contains_key(&item.content))
-                .cloned()
-                .collect(),
-            removed: removed
-                .map(|item| (item.clone(), why.get(&item.content).map(|why| (*why).clone())))
-                .collect(),
-            reweighted: kept.collect(),
-            policy_changed: before.policy != after.policy,
-            deny_list_changed: before.deny_list != after.deny_list,
-        }
-    }
-
-    /// Whether the items are the same, with the same weights.
-    pub fn is_empty(&self) -> bool {
-        self.added.is_empty() && self.removed.is_empty() && self.reweighted.is_empty()
-    }
-}

@@ -26,9 +26,17 @@ pub const MAX_INDEXED_RADIUS: u32 = 11;
 /// ```
 #[derive(Debug, Clone, Default)]
 pub struct HammingIndex {
-    codes: Vec<u64>,
-    /// For each part and value, the positions of the codes that have it; empty before the first.
-    buckets: Vec<Vec<u32>>,
+    len: usize,
+    /// For each part and value, the codes that have it; empty before the first.
+    buckets: Vec<Vec<Held>>,
+}
+
+/// A code and its position. In each of its four buckets: looking it up elsewhere takes longer than
+/// all else of a search.
+#[derive(Debug, Clone, Copy)]
+struct Held {
+    code: u64,
+    position: u32,
 }
 
 /// The 16 bits of a part.
@@ -56,22 +64,22 @@ fn neighbours(value: u16, radius: u32, from: u32, visit: &mut impl FnMut(u16)) {
 impl HammingIndex {
     /// How many codes it holds.
     pub fn len(&self) -> usize {
-        self.codes.len()
+        self.len
     }
 
     /// Whether it holds none.
     pub fn is_empty(&self) -> bool {
-        self.codes.is_empty()
+        self.len == 0
     }
 
     /// Adds a code; it gets the next position. More than `u32::MAX` are not kept.
     pub fn insert(&mut self, code: u64) {
-        let Ok(position) = u32::try_from(self.codes.len()) else { return };
-        self.codes.push(code);
+        let Ok(position) = u32::try_from(self.len) else { return };
+        self.len += 1;
         self.buckets.resize(PARTS * BUCKETS, vec![]);
         for index in 0..PARTS {
             if let Some(bucket) = self.buckets.get_mut(bucket(index, part(code, index))) {
-                bucket.push(position);
+                bucket.push(Held { code, position });
             }
         }
     }
@@ -80,10 +88,10 @@ impl HammingIndex {
     /// each, in no order that means anything.
     pub fn search(&self, code: u64, radius: u32, found: &mut impl FnMut(u32, u32)) {
         if radius > MAX_INDEXED_RADIUS {
-            for (position, held) in (0..).zip(&self.codes) {
-                let distance = (held ^ code).count_ones();
+            for held in self.buckets.iter().take(BUCKETS).flatten() {
+                let distance = (held.code ^ code).count_ones();
                 if distance <= radius {
-                    found(position, distance);
+                    found(held.position, distance);
                 }
             }
             return;
@@ -104,12 +112,11 @@ impl HammingIndex {
         radius: u32,
         found: &mut impl FnMut(u32, u32),
     ) {
-        for position in self.buckets.get(bucket(index, value)).into_iter().flatten() {
-            let Some(held) = self.codes.get(*position as usize) else { continue };
-            let difference = held ^ code;
+        for held in self.buckets.get(bucket(index, value)).into_iter().flatten() {
+            let difference = held.code ^ code;
             let distance = difference.count_ones();
             if distance <= radius && first_part(difference, radius) == Some(index) {
-                found(*position, distance);
+                found(held.position, distance);
             }
         }
     }

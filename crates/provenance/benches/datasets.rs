@@ -341,12 +341,7 @@ fn build() -> String {
         ("Manifest and Croissant description", described),
         ("**Together**", total),
     ];
-    let spent = marks.windows(2).map(|pair| pair[1].saturating_sub(pair[0]));
-    let whole = marks[marks.len() - 1].saturating_sub(marks[0]);
-    for ((step, time), spent) in steps.into_iter().zip(spent.chain([whole])) {
-        let (time, spent) = (time.as_secs_f64(), spent.as_secs_f64());
-        writeln!(page, "| {step} | {time:.2} | {spent:.2} |").unwrap();
-    }
+    page += &steps_table(&steps, &marks);
     let mib = |bytes: usize| bytes >> 20;
     writeln!(
         page,
@@ -360,6 +355,17 @@ fn build() -> String {
     )
     .unwrap();
     page + &pictures()
+}
+
+fn steps_table(steps: &[(&str, Duration)], marks: &[Duration]) -> String {
+    let mut page = String::new();
+    let spent = marks.windows(2).map(|pair| pair[1].saturating_sub(pair[0]));
+    let whole = marks[marks.len() - 1].saturating_sub(marks[0]);
+    for ((step, time), spent) in steps.iter().zip(spent.chain([whole])) {
+        let (time, spent) = (time.as_secs_f64(), spent.as_secs_f64());
+        writeln!(page, "| {step} | {time:.2} | {spent:.2} |").unwrap();
+    }
+    page
 }
 
 /// Pictures are dearer: fourteen codes each.

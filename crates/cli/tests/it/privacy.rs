@@ -44,7 +44,7 @@ fn trained(desk: &Desk) -> (Vec<String>, String, String) {
     let digests: Vec<String> =
         works.iter().map(|work| work["digest"].as_str().unwrap().to_owned()).collect();
     for row in rows {
-        let guess = Digest::of(row).to_string();
+        let guess = Digest::of(row.as_bytes()).to_string();
         assert!(!digests.contains(&guess), "a guess must not find the work");
     }
     let dataset = desk.done(&["dataset", "build", "v1", "--register", "--court", &court]);

@@ -15,7 +15,7 @@ mod revenue;
 mod train;
 mod workspace;
 
-pub use contribute::{Contribution, Work};
+pub use contribute::{Contribution, Grounds, Work};
 pub use curate::{AbsentWork, DatasetPlan};
 pub use dispute::{Challenge, Decision, Reason};
 pub use error::NodeError;

@@ -5,6 +5,8 @@
 //! |---|---|
 //! | [`content`] | works, their licences and splits, registered in batches |
 //! | [`optout`] | the deny list and its proofs of absence |
+//! | [`sidecar`], [`media_type`] | an author's statement that comes with one work |
+//! | [`reservation`] | reservations in other people's formats, and what follows from them |
 //! | [`dataset`] | which contents enter a dataset, and why others do not |
 //! | [`training`] | runs committed beforehand, and the checkpoints that came out |
 //! | [`payout`] | who gets what of a model's revenue, line by line |
@@ -18,9 +20,12 @@ pub mod challenge;
 pub mod content;
 pub mod dataset;
 pub mod ledger;
+pub mod media_type;
 pub mod optout;
 pub mod payout;
 pub mod pool;
+pub mod reservation;
+pub mod sidecar;
 pub mod state_proof;
 pub mod training;
 mod trie;

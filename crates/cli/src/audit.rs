@@ -1,7 +1,7 @@
 //! `probity audit`, and reports in general.
 
 use probity_chain::Client;
-use probity_core::Severity;
+use probity_core::{Finding, Severity};
 use probity_node::{NodeError, archive, audit_bundle};
 use probity_provenance::audit::Report;
 
@@ -12,8 +12,7 @@ pub(crate) async fn run(args: Audit, json: bool) -> anyhow::Result<bool> {
         Ok(files) => files,
         // A bundle that is no bundle is a broken claim, not a failure of ours.
         Err(error @ NodeError::Archive { .. }) => {
-            let finding =
-                probity_core::Finding::error("bundle.archive.invalid", args.file.display(), error);
+            let finding = Finding::error("bundle.archive.invalid", args.file.display(), error);
             let report =
                 Report { model: None, claims: vec![], answers: vec![], findings: vec![finding] };
             return show(&report, json);
@@ -35,7 +34,7 @@ fn show(report: &Report, json: bool) -> anyhow::Result<bool> {
     for claim in &report.claims {
         output::line(format!("{:<12} {}", output::label(claim.label), claim.text))?;
     }
-    findings(report)?;
+    findings(&report.findings)?;
     let broken = report.findings.iter().filter(|f| f.severity == Severity::Error).count();
     if broken == 0 {
         output::line("PASS: every claim in the bundle holds as labelled")?;
@@ -46,8 +45,8 @@ fn show(report: &Report, json: bool) -> anyhow::Result<bool> {
 }
 
 /// Prints what is broken or weak.
-pub(crate) fn findings(report: &Report) -> anyhow::Result<()> {
-    for finding in &report.findings {
+pub(crate) fn findings(findings: &[Finding]) -> anyhow::Result<()> {
+    for finding in findings {
         let severity = match finding.severity {
             Severity::Error => "broken",
             Severity::Warning => "weak",

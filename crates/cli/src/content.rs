@@ -12,13 +12,17 @@ use probity_provenance::content::Payee;
 use serde_json::json;
 
 use crate::{
-    args::{AiTrain, Content, OptOut, RegisterContent},
-    output, settings,
+    args::{AiTrain, Content, OptOut, RegisterContent, Terms},
+    inspect, output, reservation, settings, sign,
 };
 
 pub(crate) async fn content(command: Content, json: bool) -> anyhow::Result<bool> {
     match command {
         Content::Register(args) => register(args, json).await,
+        Content::Sign(args) => sign::run(args, json),
+        Content::Inspect { file, sidecar, trust } => {
+            inspect::run(&file, sidecar.as_deref(), trust.as_deref(), json)
+        }
         Content::Verify { file, folder } => {
             let work = Digest::of(&settings::read(&file)?);
             let found = settings::open(&folder).await?.registrations(&work).await?;
@@ -52,31 +56,28 @@ pub(crate) async fn content(command: Content, json: bool) -> anyhow::Result<bool
     }
 }
 
-async fn register(args: RegisterContent, json: bool) -> anyhow::Result<bool> {
-    let RegisterContent {
-        files,
-        licence,
-        ai_train,
-        non_commercial,
-        split,
-        media_type,
-        lines,
-        signer,
-    } = args;
-    let terms = LicenceTerms {
-        train: match ai_train {
+/// The terms, and who earns if it is not the author alone.
+pub(crate) fn agreed(terms: &Terms) -> anyhow::Result<(LicenceTerms, Option<Vec<Payee>>)> {
+    let payees = terms.split.as_deref().map(settings::split).transpose()?;
+    let licence = LicenceTerms {
+        train: match terms.ai_train {
             AiTrain::Allow => Permission::Allow,
             AiTrain::Constrained => Permission::Constrained,
             AiTrain::Deny => Permission::Deny,
         },
-        commercial: !non_commercial,
-        ..LicenceTerms::open(&licence)?
+        commercial: !terms.non_commercial,
+        ..LicenceTerms::open(&terms.licence)?
     };
+    Ok((licence, payees))
+}
+
+async fn register(args: RegisterContent, json: bool) -> anyhow::Result<bool> {
+    let RegisterContent { files, terms, media_type, lines, signer } = args;
+    let (terms, payees) = agreed(&terms)?;
     let mut works = Vec::new();
     for file in &files {
         works.extend(works_of(file, settings::read(file)?, lines));
     }
-    let payees = split.as_deref().map(settings::split).transpose()?;
     let (mut workspace, key) = settings::signer(&signer).await?;
     let author = key.address()?;
     let payees = payees.unwrap_or_else(|| vec![Payee { account: author, bps: Bps::WHOLE }]);
@@ -111,7 +112,7 @@ fn works_of(file: &Path, bytes: Vec<u8>, lines: bool) -> Vec<Work> {
 }
 
 /// A work given as a file or as its digest.
-fn work(text: &str) -> anyhow::Result<Digest> {
+pub(crate) fn work(text: &str) -> anyhow::Result<Digest> {
     match text.parse::<Digest>() {
         Ok(digest) if !Path::new(text).exists() => Ok(digest),
         _ => Ok(Digest::of(&settings::read(Path::new(text))?)),
@@ -145,6 +146,8 @@ pub(crate) async fn opt_out(command: OptOut, json: bool) -> anyhow::Result<bool>
             }
         }
         OptOut::Verify { proof: path } => verify(&path, json),
+        OptOut::Import(args) => reservation::import(args, json).await,
+        OptOut::Inspect { file, location } => reservation::inspect(&file, location, json),
     }
 }
 

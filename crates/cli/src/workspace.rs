@@ -68,7 +68,7 @@ pub(crate) async fn explain(args: Explain, json: bool) -> anyhow::Result<bool> {
             output::line(format!("  {:<10} {}", output::label(point.label), point.text))?;
         }
     }
-    audit::findings(&explanation.report)?;
+    audit::findings(&explanation.report.findings)?;
     Ok(explanation.report.passed())
 }
 

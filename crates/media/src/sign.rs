@@ -61,7 +61,9 @@ fn builder(name: &str, terms: &LicenceTerms, statement: &Envelope) -> c2pa::Resu
 pub(crate) fn settings() -> c2pa::Result<Settings> {
     Settings::new()
         .with_value("verify.remote_manifest_fetch", false)?
-        .with_value("verify.ocsp_fetch", false)
+        .with_value("verify.ocsp_fetch", false)?
+        // Identities of CAWG are not judged here, so nothing is said about them.
+        .with_value("core.decode_identity_assertions", false)
 }
 
 fn refusal(error: c2pa::Error, media_type: MediaType) -> MediaError {

@@ -4,6 +4,8 @@
 
 mod input;
 mod peers;
+mod reservations;
+mod signing;
 mod story;
 mod tool;
 mod workflow;

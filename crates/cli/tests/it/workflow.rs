@@ -12,41 +12,41 @@ use serde_json::Value;
 use crate::tool::{Said, foundry, probity, run};
 
 /// A workspace with a passphrase file beside it.
-struct Desk {
+pub(crate) struct Desk {
     folder: tempfile::TempDir,
 }
 
 impl Desk {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("passphrase"), "a passphrase\n").unwrap();
         Self { folder }
     }
 
-    fn path(&self, name: &str) -> String {
+    pub(crate) fn path(&self, name: &str) -> String {
         self.folder.path().join(name).to_str().unwrap().to_owned()
     }
 
-    fn write(&self, name: &str, text: &str) -> String {
+    pub(crate) fn write(&self, name: &str, text: &str) -> String {
         let path = self.path(name);
         fs::write(&path, text).unwrap();
         path
     }
 
     /// Runs a command on the workspace.
-    fn read(&self, arguments: &[&str]) -> Said {
+    pub(crate) fn read(&self, arguments: &[&str]) -> Said {
         let dir = self.path("w");
         probity(&[arguments, &["--dir", &dir]].concat())
     }
 
     /// Runs a command that signs with a key.
-    fn signed(&self, key: &str, arguments: &[&str]) -> Said {
+    pub(crate) fn signed(&self, key: &str, arguments: &[&str]) -> Said {
         let passphrase = self.path("passphrase");
         self.read(&[arguments, &["--key", key, "--passphrase-file", &passphrase]].concat())
     }
 
     /// As `signed`, and it must succeed; returns its only line.
-    fn done(&self, arguments: &[&str]) -> String {
+    pub(crate) fn done(&self, arguments: &[&str]) -> String {
         let said = self.signed("owner", arguments);
         assert_eq!(said.code, 0, "{arguments:?}: {}", said.err);
         said.out.trim().to_owned()

@@ -19,7 +19,7 @@ use crate::{
 pub(crate) async fn content(command: Content, json: bool) -> anyhow::Result<bool> {
     match command {
         Content::Register(args) => register(args, json).await,
-        Content::Sign(args) => sign::run(args, json),
+        Content::Sign(args) => sign::run(&args, json),
         Content::Inspect { file, sidecar, trust } => {
             inspect::run(&file, sidecar.as_deref(), trust.as_deref(), json)
         }
@@ -147,7 +147,9 @@ pub(crate) async fn opt_out(command: OptOut, json: bool) -> anyhow::Result<bool>
         }
         OptOut::Verify { proof: path } => verify(&path, json),
         OptOut::Import(args) => reservation::import(args, json).await,
-        OptOut::Inspect { file, location } => reservation::inspect(&file, location, json),
+        OptOut::Inspect { file, location } => {
+            reservation::inspect(&file, location.as_deref(), json)
+        }
     }
 }
 

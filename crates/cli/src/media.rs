@@ -66,6 +66,7 @@ mod manifests {
     }
 
     /// The manifest store, and what it says.
+    #[allow(clippy::unnecessary_wraps, reason = "builds without C2PA refuse")]
     pub(crate) fn inspect(
         bytes: &[u8],
         media_type: MediaType,

@@ -131,12 +131,12 @@ fn manifest(bytes: &[u8], media_type: MediaType) -> anyhow::Result<(Vec<u8>, Rea
     Ok((store, Read { statements, findings }))
 }
 
-pub(crate) fn inspect(file: &Path, location: Option<String>, json: bool) -> anyhow::Result<bool> {
+pub(crate) fn inspect(file: &Path, location: Option<&str>, json: bool) -> anyhow::Result<bool> {
     let bytes = settings::read(file)?;
     if MediaType::of(&bytes).is_some() {
         bail!("`{0}` is a media file: probity content inspect {0} reads it", file.display());
     }
-    let read = guess(&bytes, location.as_deref().unwrap_or_default())
+    let read = guess(&bytes, location.unwrap_or_default())
         .with_context(|| format!("`{}` is no reservation", file.display()))?;
     let decisions = Decisions::of(read.statements);
     if json {

@@ -33,11 +33,11 @@ use crate::{
     settings,
 };
 
-pub(crate) fn run(args: SignContent, json: bool) -> anyhow::Result<bool> {
+pub(crate) fn run(args: &SignContent, json: bool) -> anyhow::Result<bool> {
     let (terms, payees) = agreed(&args.terms)?;
-    let credentials = media::credentials(&args)?;
-    let targets = targets(&args)?;
-    let key = unlock(&args)?;
+    let credentials = media::credentials(args)?;
+    let targets = targets(args)?;
+    let key = unlock(args)?;
     let author = key.address()?;
     let signing = Signing {
         payees: payees.unwrap_or_else(|| vec![Payee { account: author, bps: Bps::WHOLE }]),
@@ -145,18 +145,16 @@ impl Signing {
         let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let work = Digest::of(bytes);
         let kind = MediaType::of(bytes);
-        let (written, statement) = match (is_sidecar, kind, &self.credentials) {
-            (false, Some(kind), Some(credentials)) => {
-                let plain = media::without_manifest(bytes, kind)?;
-                let statement = self.statement(&name, Digest::of(&plain), kind.name())?;
-                let signed = media::sign(bytes, kind, &name, &self.terms, &statement, credentials)?;
-                (signed, statement)
-            }
-            _ => {
-                let media_type = kind.map_or("application/octet-stream", MediaType::name);
-                let statement = self.statement(&name, work, media_type)?;
-                (statement.to_json()?, statement)
-            }
+        let credentials = self.credentials.as_ref().filter(|_| !is_sidecar);
+        let (written, statement) = if let (Some(kind), Some(credentials)) = (kind, credentials) {
+            let plain = media::without_manifest(bytes, kind)?;
+            let statement = self.statement(&name, Digest::of(&plain), kind.name())?;
+            let signed = media::sign(bytes, kind, &name, &self.terms, &statement, credentials)?;
+            (signed, statement)
+        } else {
+            let media_type = kind.map_or("application/octet-stream", MediaType::name);
+            let statement = self.statement(&name, work, media_type)?;
+            (statement.to_json()?, statement)
         };
         let report = json!({
             "input": file,

@@ -15,7 +15,7 @@ use probity_provenance::{
     reservation::{Statement, cawg},
     sidecar::{self, Inspection},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{DEVELOPMENT_NAME, STATEMENT_LABEL, sign::settings, without_manifest};
 
@@ -108,20 +108,50 @@ fn describe(
         active.is_some_and(|codes| codes.success().iter().any(|status| status.code() == code))
     };
     let is_sound = inspection.holds() && passed("claimSignature.validated");
-    if is_sound && BINDINGS.into_iter().any(passed) {
-        let text = "the file is as it was when the manifest was signed";
-        inspection.claim("media.file", Label::Verified, text);
+    if is_sound {
         let text = format!("manifest {label} is signed with the key of its certificate");
         inspection.claim("media.manifest", Label::Verified, text);
-    } else if inspection.holds() {
-        let message = "nothing binds the manifest to this file";
-        inspection.findings.push(Finding::error("c2pa.binding.missing", &label, message));
+        let is_bound = BINDINGS.into_iter().any(passed);
+        file(inspection, &label, is_bound, is_whole(reader, &label, bytes, media_type));
     }
     let is_vouched = is_sound && passed("signingCredential.trusted");
     signer(inspection, active, is_vouched, passed("timeStamp.trusted"));
     let evidence = Digest::of(store.unwrap_or_default());
     reservations(inspection, reader, evidence);
     statement(inspection, active, bytes, media_type);
+}
+
+/// Whether the file is as it was when its manifest was signed.
+fn file(inspection: &mut Inspection, manifest: &str, is_bound: bool, is_whole: bool) {
+    if !is_bound {
+        let message = "nothing binds the manifest to this file";
+        inspection.findings.push(Finding::error("media.binding.missing", manifest, message));
+    } else if is_whole {
+        let text = "the file is as it was when the manifest was signed";
+        inspection.claim("media.file", Label::Verified, text);
+    } else {
+        let text =
+            "as when the manifest was signed, but for parts that its signer may have left out";
+        inspection.claim("media.file", Label::Asserted, text);
+        let message = "the manifest may leave parts of the file open to change";
+        inspection.findings.push(Finding::warning("media.binding.partial", manifest, message));
+    }
+}
+
+/// Whether the manifest's hash leaves out no more of the file than the manifest itself takes. The
+/// library lets a signer leave out whatever it likes, as long as that is one range.
+fn is_whole(reader: &Reader, manifest: &str, bytes: &[u8], media_type: MediaType) -> bool {
+    let Ok(report) = serde_json::from_str::<Value>(&reader.detailed_json()) else { return false };
+    let exclusions =
+        report["manifests"][manifest]["assertion_store"]["c2pa.hash.data"]["exclusions"].as_array();
+    let excluded = exclusions.and_then(|ranges| {
+        ranges.iter().try_fold(0_u64, |sum, range| sum.checked_add(range["length"].as_u64()?))
+    });
+    let taken = without_manifest(bytes, media_type)
+        .ok()
+        .and_then(|plain| bytes.len().checked_sub(plain.len()))
+        .and_then(|taken| u64::try_from(taken).ok());
+    excluded.zip(taken).is_some_and(|(excluded, taken)| excluded <= taken)
 }
 
 /// What C2PA's rules find wrong, with the manifest and with those it builds on.

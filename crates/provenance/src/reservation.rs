@@ -73,13 +73,13 @@ pub enum Standard {
     /// Its predecessor in C2PA 1.x.
     #[serde(rename = "c2pa.training-mining")]
     C2pa,
-    /// `TDMRep` file on the origin server.
+    /// TDMRep file on the origin server.
     #[serde(rename = "tdmrep.json")]
     TdmRepFile,
-    /// `TDMRep` fields of an HTTP response.
+    /// TDMRep fields of an HTTP response.
     #[serde(rename = "tdmrep.http")]
     TdmRepHeader,
-    /// `TDMRep` metadata of an HTML document.
+    /// TDMRep metadata of an HTML document.
     #[serde(rename = "tdmrep.html")]
     TdmRepHtml,
     /// `Content-Usage` of an HTTP message.
@@ -112,7 +112,7 @@ pub enum Source {
     Cawg,
     /// The same in a C2PA manifest store: the JUMBF bytes that a media file embeds.
     C2pa,
-    /// Any of the three forms of `TDMRep`.
+    /// Any of the three forms of TDMRep.
     Tdmrep,
     /// `Content-Usage`.
     Aipref,

@@ -1,11 +1,13 @@
 //! Tampering is seen, and any bytes are read without panic.
 
-use std::sync::LazyLock;
+use std::{io::Cursor, sync::LazyLock};
 
+use c2pa::{Builder, Context, EphemeralSigner, HashRange, Signer as _, assertions::DataHash};
 use probity_core::{Label, licence::Permission};
 use probity_media::{Credentials, inspect, sign, without_manifest};
 use probity_provenance::{media_type::MediaType, sidecar::Inspection};
 use proptest::prelude::*;
+use serde_json::json;
 
 use crate::world::{ALL, codes, inside, label, signed, statement, terms, work};
 
@@ -45,6 +47,39 @@ fn changed_assertions_and_signatures_are_seen() {
         assert!(!read.holds(), "{}", String::from_utf8_lossy(wanted));
         assert_ne!(label(&read, "media.manifest"), Some(Label::Verified));
     }
+}
+
+/// A signer may leave the picture out of the hash, so that it can be changed under a manifest that
+/// holds by C2PA's rules: that file is not verified.
+#[test]
+fn a_manifest_that_leaves_the_picture_open_does_not_vouch_for_it() {
+    let original = work(MediaType::Jpeg);
+    let signer = EphemeralSigner::new("mallory.example").unwrap();
+    let definition = json!({ "title": "work", "claim_generator_info": [{ "name": "x" }] });
+    let mut builder = Builder::from_context(Context::new()).with_definition(definition).unwrap();
+    let created = json!({ "actions": [{ "action": "c2pa.created", "digitalSourceType":
+        "http://cv.iptc.org/newscodes/digitalsourcetype/digitalCreation" }] });
+    builder.add_assertion("c2pa.actions.v2", &created).unwrap();
+    let hole = builder.data_hashed_placeholder(signer.reserve_size(), "image/jpeg").unwrap();
+    let mut file = [&original[..2], &hole, &original[2..]].concat();
+    let is_open = |open: usize, file: &mut Vec<u8>, builder: &mut Builder| {
+        let mut hash = DataHash::new("jumbf manifest", "sha256");
+        hash.add_exclusion(HashRange::new(2, (hole.len() + open) as u64));
+        hash.gen_hash_from_stream(&mut Cursor::new(&*file)).unwrap();
+        let manifest = builder.sign_data_hashed_embeddable(&signer, &hash, "image/jpeg").unwrap();
+        file[2..2 + manifest.len()].copy_from_slice(&manifest);
+        inspect(file, MediaType::Jpeg, None).inspection
+    };
+    let honest = is_open(0, &mut file.clone(), &mut builder);
+    assert_eq!(label(&honest, "media.file"), Some(Label::Verified), "{honest:?}");
+    let read = is_open(original.len() - 10, &mut file, &mut builder);
+    assert!(read.holds(), "{read:?}");
+    assert_eq!(label(&read, "media.file"), Some(Label::Asserted));
+    assert!(codes(&read).contains(&"media.binding.partial"));
+    let at = inside(&file, MediaType::Jpeg);
+    file[at] ^= 1;
+    let changed = inspect(&file, MediaType::Jpeg, None).inspection;
+    assert_eq!(label(&changed, "media.file"), Some(Label::Asserted), "as the library has it");
 }
 
 /// A statement of one work inside another is no statement about that one.

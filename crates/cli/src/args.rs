@@ -12,7 +12,9 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
-pub(crate) use content::{AiTrain, Content, OptOut, RegisterContent};
+pub(crate) use content::{
+    AiTrain, Content, ImportOptOut, OptOut, RegisterContent, SignContent, Sources, Terms,
+};
 pub(crate) use dataset::{BuildDataset, ChallengeReason, Counted, Dataset, Simulate};
 pub(crate) use log::Log;
 pub(crate) use model::{Model, RegisterCheckpoint};

@@ -13,8 +13,8 @@ use probity_provenance::content::Payee;
 use serde_json::json;
 
 use crate::{
-    args::{AiTrain, Content, OptOut, RegisterContent, Signer},
-    output, settings,
+    args::{AiTrain, Content, OptOut, RegisterContent, Signer, Terms},
+    inspect, output, reservation, settings, sign,
 };
 
 pub(crate) async fn content(command: Content, json: bool) -> anyhow::Result<bool> {
@@ -23,6 +23,10 @@ pub(crate) async fn content(command: Content, json: bool) -> anyhow::Result<bool
         Content::Erase { works, signer } => {
             let works = works.iter().map(|text| work(text)).collect::<anyhow::Result<_>>()?;
             erase(&works, &signer, json).await
+        }
+        Content::Sign(args) => sign::run(&args, json),
+        Content::Inspect { file, sidecar, trust } => {
+            inspect::run(&file, sidecar.as_deref(), trust.as_deref(), json)
         }
         Content::Verify { file, folder } => {
             let work = Digest::of(&settings::read(&file)?);
@@ -57,27 +61,24 @@ pub(crate) async fn content(command: Content, json: bool) -> anyhow::Result<bool
     }
 }
 
-async fn register(args: RegisterContent, json: bool) -> anyhow::Result<bool> {
-    let RegisterContent {
-        files,
-        licence,
-        ai_train,
-        non_commercial,
-        split,
-        media_type,
-        private,
-        lines,
-        signer,
-    } = args;
-    let terms = LicenceTerms {
-        train: match ai_train {
+/// The terms, and who earns if it is not the author alone.
+pub(crate) fn agreed(terms: &Terms) -> anyhow::Result<(LicenceTerms, Option<Vec<Payee>>)> {
+    let payees = terms.split.as_deref().map(settings::split).transpose()?;
+    let licence = LicenceTerms {
+        train: match terms.ai_train {
             AiTrain::Allow => Permission::Allow,
             AiTrain::Constrained => Permission::Constrained,
             AiTrain::Deny => Permission::Deny,
         },
-        commercial: !non_commercial,
-        ..LicenceTerms::open(&licence)?
+        commercial: !terms.non_commercial,
+        ..LicenceTerms::open(&terms.licence)?
     };
+    Ok((licence, payees))
+}
+
+async fn register(args: RegisterContent, json: bool) -> anyhow::Result<bool> {
+    let RegisterContent { files, terms, media_type, private, lines, signer } = args;
+    let (terms, payees) = agreed(&terms)?;
     let mut works = Vec::new();
     for file in &files {
         works.extend(works_of(file, settings::read(file)?, lines));
@@ -87,17 +88,19 @@ async fn register(args: RegisterContent, json: bool) -> anyhow::Result<bool> {
             work.bytes = salted::seal(&work.bytes)?;
         }
     }
-    let payees = split.as_deref().map(settings::split).transpose()?;
     let (mut workspace, key) = settings::signer(&signer).await?;
     let author = key.address()?;
     let payees = payees.unwrap_or_else(|| vec![Payee { account: author, bps: Bps::WHOLE }]);
     workspace.register_licence(&key, &terms).await?;
     let done = workspace.contribute(&key, terms, payees, &media_type, &works).await?;
     if json {
+        let named = done.batch.works.iter();
+        let named: Vec<_> =
+            named.map(|(name, work)| json!({ "name": name, "digest": work })).collect();
         output::json(&json!({
             "statement": done.batch.statement,
             "anchor": done.anchor,
-            "works": done.batch.works.iter().map(|(name, digest)| json!({ "name": name, "digest": digest })).collect::<Vec<_>>(),
+            "works": named,
             "transaction": done.receipt.transaction,
             "gas": done.receipt.gas,
         }))?;
@@ -143,7 +146,7 @@ fn works_of(file: &Path, bytes: Vec<u8>, lines: bool) -> Vec<Work> {
 }
 
 /// A work given as a file or as its digest.
-fn work(text: &str) -> anyhow::Result<Digest> {
+pub(crate) fn work(text: &str) -> anyhow::Result<Digest> {
     match text.parse::<Digest>() {
         Ok(digest) if !Path::new(text).exists() => Ok(digest),
         _ => Ok(Digest::of(&settings::read(Path::new(text))?)),
@@ -177,6 +180,10 @@ pub(crate) async fn opt_out(command: OptOut, json: bool) -> anyhow::Result<bool>
             }
         }
         OptOut::Verify { proof: path } => verify(&path, json),
+        OptOut::Import(args) => reservation::import(args, json).await,
+        OptOut::Inspect { file, location } => {
+            reservation::inspect(&file, location.as_deref(), json)
+        }
     }
 }
 

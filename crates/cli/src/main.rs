@@ -5,11 +5,15 @@ mod audit;
 mod content;
 mod dataset;
 mod demo;
+mod inspect;
 mod keys;
+mod media;
 mod model;
 mod output;
 mod payout;
+mod reservation;
 mod settings;
+mod sign;
 mod train;
 mod workspace;
 mod zk;
@@ -18,6 +22,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use probity_node::{NodeError, inference::InferenceError};
+use probity_provenance::reservation::ReservationError;
 
 use crate::args::{Args, Command};
 
@@ -62,8 +67,15 @@ async fn run(args: Args) -> anyhow::Result<bool> {
 
 /// The hint that belongs to an error, wherever in the chain it is.
 fn hint(error: &anyhow::Error) -> Option<String> {
-    error.chain().find_map(|cause| {
-        let inference = || cause.downcast_ref::<InferenceError>()?.hint().map(str::to_owned);
-        cause.downcast_ref::<NodeError>().and_then(NodeError::hint).or_else(inference)
+    error.chain().find_map(|cause| match cause.downcast_ref::<ReservationError>() {
+        Some(ReservationError::Location(_)) => {
+            Some("give the path of the work's URL with --location".to_owned())
+        }
+        _ if cause.is::<media::Unsupported>() => Some(media::Unsupported::HINT.to_owned()),
+        _ => {
+            let inference = || cause.downcast_ref::<InferenceError>()?.hint().map(str::to_owned);
+            let hint = cause.downcast_ref::<NodeError>().and_then(NodeError::hint);
+            hint.or_else(|| media::hint(cause)).or_else(inference)
+        }
     })
 }

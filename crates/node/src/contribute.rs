@@ -13,7 +13,8 @@ use probity_core::{
 };
 use probity_provenance::{
     content::{Batch, CONTENT_SUBJECT, ContentPredicate, Payee},
-    optout::{self, OPT_OUT_TYPE, OptOutPredicate, SCOPE_TRAIN},
+    optout::{self, Evidence, OPT_OUT_TYPE, OptOutPredicate, SCOPE_TRAIN},
+    reservation::Source,
 };
 
 use crate::{NodeError, Workspace};
@@ -25,6 +26,17 @@ pub struct Work {
     pub name: String,
     /// Its bytes.
     pub bytes: Vec<u8>,
+}
+
+/// A document that an opt-out rests on.
+#[derive(Debug, Clone)]
+pub struct Grounds {
+    /// What it is.
+    pub source: Source,
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+    /// Path of the works' URL, where the document tells paths apart.
+    pub location: Option<String>,
 }
 
 /// A registered batch.
@@ -174,10 +186,26 @@ impl Workspace {
         author: &SecretKey,
         works: &[(String, Digest)],
     ) -> Result<Vec<Receipt>, NodeError> {
+        self.opt_out_by(author, works, &[]).await
+    }
+
+    /// The same because of documents that say so, which are stored and named in the statement.
+    pub async fn opt_out_by(
+        &mut self,
+        author: &SecretKey,
+        works: &[(String, Digest)],
+        grounds: &[Grounds],
+    ) -> Result<Vec<Receipt>, NodeError> {
+        let mut evidence = Vec::with_capacity(grounds.len());
+        for Grounds { source, bytes, location } in grounds {
+            let digest = self.objects.put(bytes.clone()).await?;
+            evidence.push(Evidence { source: *source, digest, location: location.clone() });
+        }
         let predicate = OptOutPredicate {
             author: author.address()?,
             scope: SCOPE_TRAIN.to_owned(),
             time: self.now(),
+            evidence,
         };
         let statement = Statement::new(OPT_OUT_TYPE, works.iter().cloned(), &predicate)?;
         let envelope = statement.sign(&[author])?;

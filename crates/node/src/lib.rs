@@ -29,7 +29,7 @@ mod workspace;
 
 pub use checkpoint::CheckpointPlan;
 pub use command::{CommandPlan, CommandRun, RunReport, RunState, Shown};
-pub use contribute::{Contribution, Work};
+pub use contribute::{Contribution, Grounds, Work};
 pub use curate::{AbsentWork, DatasetPlan};
 pub use diff::{FileChange, Listed, ModelDiff};
 pub use dispute::{Challenge, Decision, Reason};

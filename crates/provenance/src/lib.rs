@@ -6,6 +6,8 @@
 //! | [`content`] | works, their licences and splits, registered in batches |
 //! | [`optout`] | the deny list and its proofs of absence |
 //! | [`erasure`] | works that are gone, while proofs over them stay |
+//! | [`sidecar`], [`media_type`] | an author's statement that comes with one work |
+//! | [`reservation`] | reservations in other people's formats, and what follows from them |
 //! | [`dataset`] | which contents enter a dataset, and why others do not |
 //! | [`table`], [`croissant`], [`folder`] | a dataset as a Parquet table with a Croissant description |
 //! | [`near`] | which works resemble each other, with evidence |
@@ -34,13 +36,16 @@ pub mod erasure;
 pub mod folder;
 pub mod ledger;
 pub mod lineage;
+pub mod media_type;
 pub mod model_signing;
 pub mod near;
 pub mod optout;
 pub mod payout;
 pub mod permission;
 pub mod pool;
+pub mod reservation;
 pub mod run_log;
+pub mod sidecar;
 pub mod state_proof;
 pub mod table;
 pub mod training;

@@ -12,7 +12,7 @@ use probity_core::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::content::tag;
+use crate::{content::tag, reservation::Source};
 
 /// Predicate type of an opt-out. Its subjects are the works.
 pub const OPT_OUT_TYPE: &str = "https://probity.dev/opt-out/v1";
@@ -31,6 +31,22 @@ pub struct OptOutPredicate {
     pub scope: String,
     /// When it was signed, Unix seconds.
     pub time: u64,
+    /// What it rests on, where it was imported; nothing where the author says so here.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub evidence: Vec<Evidence>,
+}
+
+/// A document that reserves the works, kept as an object. Whoever has its bytes can read it again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Evidence {
+    /// What it is.
+    pub source: Source,
+    /// Digest of its bytes.
+    pub digest: Digest,
+    /// Path of the works' URL, where the document tells paths apart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub location: Option<String>,
 }
 
 /// Why an opt-out is refused.
@@ -100,5 +116,23 @@ impl DenyList {
     /// The works in ascending order.
     pub fn works(&self) -> impl ExactSizeIterator<Item = &Digest> {
         self.0.iter()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn opt_outs_from_before_evidence_keep_their_bytes() {
+        let old = r#"{"author":"0x00000000000000000000000000000000000000aa","scope":"ai-train","time":7}"#;
+        let predicate: OptOutPredicate = serde_json::from_str(old).unwrap();
+        assert_eq!(serde_json::to_string(&predicate).unwrap(), old);
+        let evidence =
+            Evidence { source: Source::Aipref, digest: Digest::of(b"x"), location: None };
+        let new = OptOutPredicate { evidence: vec![evidence], ..predicate };
+        let json = serde_json::to_string(&new).unwrap();
+        assert!(json.contains(r#""evidence":[{"source":"aipref","digest":"#), "{json}");
+        assert_eq!(serde_json::from_str::<OptOutPredicate>(&json).unwrap(), new);
     }
 }

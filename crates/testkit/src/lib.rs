@@ -1,5 +1,6 @@
 //! Fixtures shared by the rooms' tests.
 
+mod authority;
 mod python;
 mod small_disk;
 
@@ -10,6 +11,7 @@ use std::{
 
 use probity_core::Clock;
 
+pub use authority::{Authority, Issued};
 pub use python::python;
 pub use small_disk::SmallDisk;
 

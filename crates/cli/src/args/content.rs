@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Subcommand, ValueEnum};
 
-use super::{Folder, Signer};
+use super::{Folder, Passphrase, Signer};
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(crate) enum AiTrain {
@@ -26,6 +26,21 @@ pub(crate) enum Content {
         #[command(flatten)]
         signer: Signer,
     },
+    /// Sign copies of works: media files get a C2PA manifest, other files a sidecar beside them.
+    /// Registers nothing.
+    Sign(SignContent),
+    /// Say what a work's C2PA manifest or sidecar says, and how well each claim stands. Exit 1: a
+    /// claim is broken, or nothing is said.
+    Inspect {
+        /// The work.
+        file: PathBuf,
+        /// Its sidecar; without this, the file of its name with `.probity.json` after it.
+        #[arg(long, value_name = "FILE")]
+        sidecar: Option<PathBuf>,
+        /// PEM certificates of authorities whose word on who signed a manifest counts.
+        #[arg(long, value_name = "FILE")]
+        trust: Option<PathBuf>,
+    },
     /// Say who registered a work. Exit 1: nobody.
     Verify {
         /// The work.
@@ -35,11 +50,9 @@ pub(crate) enum Content {
     },
 }
 
+/// Under which terms, and who earns.
 #[derive(Debug, ClapArgs)]
-pub(crate) struct RegisterContent {
-    /// The works.
-    #[arg(required = true)]
-    pub(crate) files: Vec<PathBuf>,
+pub(crate) struct Terms {
     /// SPDX licence expression.
     #[arg(long, visible_alias = "license")]
     pub(crate) licence: String,
@@ -52,6 +65,41 @@ pub(crate) struct RegisterContent {
     /// TOML file of `[[payee]]` tables with `account` and `bps`; without it the author earns all.
     #[arg(long, value_name = "FILE")]
     pub(crate) split: Option<PathBuf>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct SignContent {
+    /// The works.
+    #[arg(required = true)]
+    pub(crate) files: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) terms: Terms,
+    /// Folder for what is written. Nothing in it is written over.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// PEM certificate chain that manifests are signed with, the signer's first.
+    #[arg(long, value_name = "FILE", requires = "cert_key")]
+    pub(crate) cert: Option<PathBuf>,
+    /// Its P-256 key in PKCS#8 PEM.
+    #[arg(long, value_name = "FILE", requires = "cert")]
+    pub(crate) cert_key: Option<PathBuf>,
+    /// Sign manifests with a certificate made on the spot, which shows nothing about who signed.
+    #[arg(long, conflicts_with_all = ["cert", "sidecar"])]
+    pub(crate) development_cert: bool,
+    /// Write sidecars for media files too, and leave the files alone.
+    #[arg(long, conflicts_with = "cert")]
+    pub(crate) sidecar: bool,
+    #[command(flatten)]
+    pub(crate) signer: Signer,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct RegisterContent {
+    /// The works.
+    #[arg(required = true)]
+    pub(crate) files: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) terms: Terms,
     /// Media type of the works.
     #[arg(long, default_value = "application/octet-stream")]
     pub(crate) media_type: String,
@@ -75,6 +123,17 @@ pub(crate) enum OptOut {
         #[command(flatten)]
         signer: Signer,
     },
+    /// Read reservations in other people's formats and show what follows; the most restrictive
+    /// wins. Registers only with `--register`. Exit 1: training is not reserved.
+    Import(ImportOptOut),
+    /// Say what a file reserves: TDMRep, `Content-Usage`, a CAWG assertion. Exit 1: nothing is said.
+    Inspect {
+        /// The file.
+        file: PathBuf,
+        /// Path of the work's URL, which a `tdmrep.json` is asked about.
+        #[arg(long, value_name = "PATH")]
+        location: Option<String>,
+    },
     /// Prove that a work is not on the present opt-out list. Exit 1: it is.
     ProveAbsent {
         /// The work: a file or its SHA-256.
@@ -87,4 +146,44 @@ pub(crate) enum OptOut {
         /// A proof printed by `optout prove-absent`.
         proof: PathBuf,
     },
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ImportOptOut {
+    /// The works: files or their SHA-256.
+    #[arg(required = true)]
+    pub(crate) works: Vec<String>,
+    #[command(flatten)]
+    pub(crate) sources: Sources,
+    /// Path of the works' URL, which a `tdmrep.json` is asked about.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) location: Option<String>,
+    /// Sign, log and register the opt-out, if training is reserved.
+    #[arg(long, requires = "key")]
+    pub(crate) register: bool,
+    /// The key that signs and pays.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) key: Option<String>,
+    #[command(flatten)]
+    pub(crate) folder: Folder,
+    #[command(flatten)]
+    pub(crate) passphrase: Passphrase,
+}
+
+/// Where reservations are read from.
+#[derive(Debug, ClapArgs)]
+#[group(required = true, multiple = true)]
+pub(crate) struct Sources {
+    /// W3C TDMRep: a `tdmrep.json`, an HTML document or the header of an HTTP response.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tdmrep: Vec<PathBuf>,
+    /// IETF aipref: the value of `Content-Usage`, or a file of it or of an HTTP header.
+    #[arg(long, value_name = "TEXT|FILE")]
+    pub(crate) aipref: Vec<String>,
+    /// CAWG training and data mining assertion in JSON.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) cawg: Vec<PathBuf>,
+    /// Media file with a C2PA manifest that holds such an assertion.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) c2pa: Vec<PathBuf>,
 }

@@ -9,6 +9,8 @@ mod model_signing;
 mod models;
 mod peers;
 mod privacy;
+mod reservations;
+mod signing;
 mod story;
 mod tool;
 mod training;

@@ -1,4 +1,4 @@
-//! The contracts' Rust twins against the vectors that forge reads too.
+//! The contracts' Rust twins against the vectors that forge reads too; reservations.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on stops")]
 
@@ -7,3 +7,4 @@ mod iscc_core;
 mod merkle_tree;
 mod near;
 mod pools;
+mod reservations;

@@ -8,12 +8,13 @@ use std::{
 use serde_json::Value;
 
 /// The floors. Rooms on one floor do not import each other.
-const FLOORS: [(&str, u8); 11] = [
+const FLOORS: [(&str, u8); 12] = [
     ("probity-core", 0),
     ("probity-provenance", 1),
     ("probity-zk", 1),
     ("probity-zk-prover", 2),
     ("probity-compute", 2),
+    ("probity-media", 2),
     ("probity-devchain", 2),
     ("probity-chain", 2),
     ("probity-store", 2),

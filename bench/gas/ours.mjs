@@ -75,7 +75,8 @@ async function deployAll({deploy, send}) {
       await send(token, 'approve', [address, viem.maxUint256], account);
     }
   }
-  return {token, registry, challenges, payouts};
+  const zk = await deploy(artifact('Zk'));
+  return {token, registry, challenges, payouts, zk};
 }
 
 /** Measures one call of `contract` and hands its receipt on. */
@@ -195,11 +196,29 @@ async function measureChallenges(chain, {challenges}, {dataset, item, proof}, ro
   await record('rule, 2 of 3, upheld', 'rule', ruled);
 }
 
+/** Proofs of the committed vectors: verifying any model's costs more the more it looks up. */
+async function measureProofs(chain, {zk}, row) {
+  const record = measured(chain, zk, row);
+  const sizes = [
+    ['perceptron_batch_1', 'verify, a perceptron of 20-12-3'],
+    ['convolution_batch_1', 'verify, seven layers, convolutions'],
+    ['attention_batch_1', 'verify, a block of attention'],
+  ];
+  for (const [file, name] of sizes) {
+    const path = new URL(`../../vectors/zk/v1/${file}.json`, import.meta.url);
+    const [{key, context, batch, input, output, proof}] = JSON.parse(readFileSync(path)).cases;
+    const [model, inputs, outputs] = [key, input, output].map((bytes) => viem.keccak256(bytes));
+    const claim = {model, context, batch, input: inputs, output: outputs};
+    await record(name, 'verify', [claim, key, input, output, proof]);
+  }
+}
+
 export async function measureOurs(chain, row) {
   const contracts = await deployAll(chain);
   await measureContent(chain, contracts, row);
   const records = await measureTraining(chain, contracts, row);
   await measurePayouts(chain, contracts, records, row);
   await measureChallenges(chain, contracts, records, row);
+  await measureProofs(chain, contracts, row);
   return contracts;
 }

@@ -20,15 +20,15 @@ contract ZkTest is VectorFile {
 
     function testVectors() public {
         (uint256 good, uint256 bad) = all("zk/v1/index.json");
-        vm.assertEq(good, 6);
-        vm.assertGe(bad, 43);
+        vm.assertEq(good, 8);
+        vm.assertGe(bad, 63);
     }
 
     /// What provers that cheat send.
     function testForgedVectors() public {
         (uint256 good, uint256 bad) = all("zk/v1/forged.json");
-        vm.assertEq(good, 1);
-        vm.assertGe(bad, 19);
+        vm.assertEq(good, 2);
+        vm.assertGe(bad, 27);
     }
 
     function all(string memory list) private returns (uint256 good, uint256 bad) {

@@ -5,8 +5,7 @@ use libfuzzer_sys::fuzz_target;
 use probity_core::{
     Digest,
     log::{
-        Checkpoint, ConsistencyProof, InclusionProof, SignedNote, Tile, VerifierKey,
-        decode_bundle,
+        Checkpoint, ConsistencyProof, InclusionProof, SignedNote, Tile, VerifierKey, decode_bundle,
     },
 };
 

@@ -4,7 +4,9 @@
 use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
-use probity_zk::{Model, Network, Operation, Shape, Statement, Table, Term, model::Weights, verify};
+use probity_zk::{
+    Model, Network, Operation, Shape, Statement, Table, Term, model::Weights, verify,
+};
 use probity_zk_prover::{ProvingKey, prove};
 
 struct World {
@@ -22,7 +24,7 @@ static WORLD: LazyLock<World> = LazyLock::new(|| {
         shift: 8,
         table: Some(0),
     };
-    let tables = vec![Table { bits: 9, low: 7, signed: true }];
+    let tables = vec![Table::clamp(9, 7, true)];
     let network = Network { row_bits: 9, input: shape(4), operations: vec![operation], tables };
     let weights = Weights { terms: vec![vec![5; 12]], multipliers: vec![1; 3], bias: vec![] };
     let model = Model::new(network, vec![weights]).expect("a model");

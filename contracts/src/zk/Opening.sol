@@ -23,6 +23,8 @@ library Opening {
     struct Ends {
         uint256 beta;
         uint256 inverse;
+        /// `1/(β − 1/β)`.
+        uint256 difference;
         uint256 mu;
         uint256 symmetric;
         uint256 quotient;
@@ -48,8 +50,9 @@ library Opening {
             for (uint256 i = count; i > 0; --i) {
                 value = Fr.add(Fr.mul(value, theta), Fr.load(values, i - 1));
             }
-            Ends memory ends =
-                Ends({beta: 0, inverse: 0, mu: 0, symmetric: 0, quotient: 0, values: 0});
+            Ends memory ends = Ends({
+                beta: 0, inverse: 0, difference: 0, mu: 0, symmetric: 0, quotient: 0, values: 0
+            });
             (ends.symmetric, ends.beta) = Messages.points(walk.reader, 12, 1);
             ends.values = Fr.alloc(4);
             ends.mu = Messages.scalars(walk.reader, 13, 4, ends.values);
@@ -104,9 +107,10 @@ library Opening {
             uint256 sum = 0;
             uint256 eta = 1;
             uint256 made = 0;
+            uint256[2] memory last = [uint256(0), 0];
             for (uint256 i = 0; i < groups.length; ++i) {
                 uint256 spot = groups[i];
-                uint256 value = Fr.mul(eta, weightAt(walk, i, c[0]));
+                uint256 value = Fr.mul(eta, weightAt(walk, i, c[0], last));
                 sum = Fr.add(sum, Fr.mul(value, Fr.load(c[1], spot)));
                 eta = Fr.mul(eta, batching);
                 if (spot == made) {
@@ -119,8 +123,9 @@ library Opening {
         }
     }
 
-    /// A claim's weight at a point of a whole row.
-    function weightAt(Walk memory walk, uint256 claim, uint256 point)
+    /// A claim's weight at a point of a whole row. `last` keeps what the last point gave: an operation's
+    /// output and remainders are claimed at the same.
+    function weightAt(Walk memory walk, uint256 claim, uint256 point, uint256[2] memory last)
         private
         pure
         returns (uint256)
@@ -130,11 +135,15 @@ library Opening {
             uint256 column = walk.claims.columns[claim] & ~Walks.WITNESS;
             uint256 bits = column & 255;
             uint256 own = walk.claims.points[claim];
-            if (bits >= rowBits) return Fr.eq(own + ((bits - rowBits) << 5), point, rowBits);
-            uint256 place = rowBits - bits;
+            uint256 place = bits < rowBits ? rowBits - bits : 0;
+            if (last[0] != (own << 8 | bits)) {
+                uint256 inner = own + ((bits + place - rowBits) << 5);
+                last[0] = own << 8 | bits;
+                last[1] = Fr.eq(inner, point + (place << 5), rowBits - place);
+            }
+            if (place == 0) return last[1];
             uint256 index = (column >> (8 + bits)) & ((1 << place) - 1);
-            uint256 spot = Fr.eqIndex(point, place, index);
-            return Fr.mul(spot, Fr.eq(own, point + (place << 5), bits));
+            return Fr.mul(Fr.eqIndex(point, place, index), last[1]);
         }
     }
 
@@ -168,9 +177,13 @@ library Opening {
     {
         unchecked {
             uint256 beta = ends.beta;
-            uint256 inverse = Fr.inverse(beta);
-            if (inverse == 0) Messages.reject(Reason.Evaluations);
+            // One inversion for both: β (β² − 1) is zero exactly if one of them does not exist.
+            uint256 square = Fr.mul(beta, beta);
+            uint256 both = Fr.inverse(Fr.mul(beta, Fr.add(square, P - 1)));
+            if (both == 0) Messages.reject(Reason.Evaluations);
+            uint256 inverse = Fr.mul(both, Fr.add(square, P - 1));
             ends.inverse = inverse;
+            ends.difference = Fr.mul(square, both);
             uint256 v = ends.values;
             uint256 left = Fr.mul(Fr.load(v, 0), weightPolynomial(point, plan.rowBits, inverse));
             uint256 w = weightPolynomial(point, plan.rowBits, beta);
@@ -231,14 +244,12 @@ library Opening {
     }
 
     /// `I`: linear and constant coefficient of the line through `h(β)` and `h(1/β)`.
-    function line(Ends memory ends) private view returns (uint256 linear, uint256 constant_) {
+    function line(Ends memory ends) private pure returns (uint256 linear, uint256 constant_) {
         unchecked {
-            uint256 difference = Fr.inverse(Fr.sub(ends.beta, ends.inverse));
-            if (difference == 0) Messages.reject(Reason.Evaluations);
             uint256 v = ends.values;
             uint256 end = Fr.add(Fr.load(v, 0), Fr.mul(ends.mu, Fr.load(v, 2)));
             uint256 other = Fr.add(Fr.load(v, 1), Fr.mul(ends.mu, Fr.load(v, 3)));
-            linear = Fr.mul(Fr.sub(end, other), difference);
+            linear = Fr.mul(Fr.sub(end, other), ends.difference);
             constant_ = Fr.sub(end, Fr.mul(linear, ends.beta));
         }
     }

@@ -4,10 +4,14 @@ pragma solidity 0.8.37;
 import {Reason} from "../interfaces/IZk.sol";
 import {Messages, POINT_BYTES, Reader} from "./Messages.sol";
 
-/// A term of an operation. `kind`: 0 scale, 1 dense, 2 convolution, 3 window.
+/// A term of an operation. `kind`: 0 scale, 1 dense, 2 convolution, 3 window, 4 product, 5 arrange.
 struct Term {
     uint256 kind;
     uint256 input;
+    /// The other tensor of a product.
+    uint256 second;
+    /// Four bytes for each operand of a product or arrangement, the first operand's low.
+    uint256 labels;
     int256 coefficient;
     uint256 kept;
     /// Six bytes: kernel, stride and padding, rows before columns.
@@ -22,7 +26,9 @@ struct Operation {
     Term[] terms;
     uint256 shift;
     uint256 table;
+    /// The bias's first axis, and the one behind its last; both 0 without a bias.
     uint256 biasAxis;
+    uint256 biasEnd;
     uint256 bits;
     uint256 output;
     uint256 remainder;
@@ -33,13 +39,16 @@ struct Operation {
     uint256 target;
 }
 
-/// A clamp table and its places.
+/// A table and its places.
 struct Table {
     uint256 bits;
     uint256 low;
     bool signed;
+    bool listed;
     uint256 multiplicity;
     uint256 leaf;
+    /// The listed values, among the key's columns.
+    uint256 values;
 }
 
 /// Everything that follows from the key and the batch. Columns are `offset << 8 | bits`.
@@ -65,7 +74,9 @@ struct Plan {
 library Plans {
     bytes32 private constant CEREMONY =
         0xd39b9f2d047cc9dca2de58f264b6a09448ccd34db967881a6713eacacf0f26b7;
-    uint256 private constant NONE = 255;
+    /// Labels from here on are of indices that are summed.
+    uint256 internal constant SUMMED = 4;
+    uint256 private constant LABELS = 8;
 
     /// Bits of an index below `size`, which is at most 2^32.
     function bitsOf(uint256 size) internal pure returns (uint256 bits) {
@@ -143,11 +154,13 @@ library Plans {
             plan.tables = new Table[](number(reader, 1));
             for (uint256 i = 0; i < plan.tables.length; ++i) {
                 Table memory table = plan.tables[i];
-                if (number(reader, 1) != 0) Messages.reject(Reason.Key);
+                uint256 kind = number(reader, 1);
+                table.listed = kind == 1;
                 table.bits = number(reader, 1);
                 table.low = number(reader, 1);
                 table.signed = number(reader, 1) == 1;
-                bool fine = table.low > 0 && table.low < table.bits && table.bits <= 18;
+                bool fine = table.listed ? table.low == 0 : kind == 0 && table.low > 0;
+                fine = fine && table.low < table.bits && table.bits <= 18;
                 if (!fine) Messages.reject(Reason.Key);
             }
             uint256 rows = number(reader, 4);
@@ -164,23 +177,36 @@ library Plans {
             op.shape = shape_(reader);
             op.shift = number(reader, 1);
             op.table = number(reader, 1);
-            op.biasAxis = number(reader, 1);
+            uint256 bias = number(reader, 1);
+            if (bias != 255) {
+                op.biasAxis = bias & 15;
+                op.biasEnd = op.biasAxis + (bias >> 4) + 1;
+            }
             op.terms = new Term[](number(reader, 1));
             op.bits = plan.batchBits + bitsFrom(op.shape, 0);
-            if (op.bits > 26 || op.shift % 8 > 0 || op.shift > 24 || op.terms.length == 0) {
-                Messages.reject(Reason.Key);
-            }
+            bool fine = op.bits <= 26 && op.shift % 8 == 0 && op.shift <= 24;
+            fine = fine && op.terms.length + op.biasEnd > 0 && op.biasEnd <= op.shape.length;
+            if (!fine) Messages.reject(Reason.Key);
             if (op.shift > 0 && op.table == 0) Messages.reject(Reason.Key);
-            if (op.biasAxis != NONE && op.biasAxis >= op.shape.length) Messages.reject(Reason.Key);
             for (uint256 i = 0; i < op.terms.length; ++i) {
                 Term memory term = op.terms[i];
                 term.kind = number(reader, 1);
                 term.input = number(reader, 2);
-                if (term.kind > 3 || term.input > spot) Messages.reject(Reason.Key);
-                if (term.kind == 0 || term.kind == 3) term.coefficient = signed(reader, 4);
+                if (term.kind > 5 || term.input > spot) Messages.reject(Reason.Key);
                 if (term.kind == 1) term.kept = number(reader, 1);
-                if (term.kind >= 2) term.window = number(reader, 6);
-                check(op.shape, tensor(plan, term.input), term);
+                else if (term.kind != 2) term.coefficient = signed(reader, 4);
+                if (term.kind == 2 || term.kind == 3) term.window = number(reader, 6);
+                if (term.kind >= 4) term.labels = number(reader, 4);
+                if (term.kind == 4) {
+                    term.second = number(reader, 2);
+                    term.labels |= number(reader, 4) << 32;
+                    if (term.second > spot) Messages.reject(Reason.Key);
+                    uint256[] memory second = tensor(plan, term.second);
+                    product(op.shape, tensor(plan, term.input), second, term);
+                    term.variables += plan.batchBits;
+                } else {
+                    check(op.shape, tensor(plan, term.input), term);
+                }
             }
         }
     }
@@ -215,11 +241,13 @@ library Plans {
         unchecked {
             bool fits;
             if (term.kind == 1) {
-                fits = term.kept < from.length && to.length == term.kept + 1;
+                fits = term.kept < from.length && term.kept < to.length;
                 for (uint256 i = 0; fits && i < term.kept; ++i) {
                     fits = to[i] == from[i];
                 }
                 term.variables = bitsFrom(from, term.kept);
+            } else if (term.kind == 5) {
+                fits = fit(to, from, term.labels);
             } else if (term.kind == 0) {
                 fits = to.length == from.length;
                 for (uint256 i = 0; fits && i < to.length; ++i) {
@@ -243,6 +271,88 @@ library Plans {
         }
     }
 
+    /// The label of an operand's dimension; `labels` has four bytes.
+    function label(uint256 labels, uint256 dimension) internal pure returns (uint256) {
+        unchecked {
+            return (labels >> (24 - 8 * dimension)) & 255;
+        }
+    }
+
+    /// Whether there is a label for each dimension, none twice, and dimensions named after the
+    /// output's have their size.
+    function fit(uint256[] memory to, uint256[] memory from, uint256 labels)
+        private
+        pure
+        returns (bool fits)
+    {
+        unchecked {
+            fits = true;
+            uint256 seen = 0;
+            for (uint256 i = 0; i < 4; ++i) {
+                uint256 own = label(labels, i);
+                if (i >= from.length) {
+                    fits = fits && own == 255;
+                    continue;
+                }
+                fits = fits && own < LABELS && (seen >> own) & 1 == 0;
+                if (fits && own < SUMMED) fits = own < to.length && to[own] == from[i];
+                seen |= 1 << own;
+            }
+        }
+    }
+
+    /// Size of the dimension with a label; 0 if there is none.
+    function sizeOf(uint256[] memory from, uint256 labels, uint256 own)
+        private
+        pure
+        returns (uint256 size)
+    {
+        unchecked {
+            for (uint256 i = 0; i < from.length; ++i) {
+                if (label(labels, i) == own) size = from[i];
+            }
+        }
+    }
+
+    /// The size of an index that a product's sumcheck runs over, 0 if it does not: an index of the
+    /// output is if both operands have it.
+    function indexOf(uint256[] memory a, uint256[] memory b, uint256 labels, uint256 own)
+        internal
+        pure
+        returns (uint256 size, uint256 other)
+    {
+        unchecked {
+            size = sizeOf(a, labels, own);
+            other = sizeOf(b, labels >> 32, own);
+            if (own >= SUMMED) {
+                if (size == 0) size = other;
+                if (other == 0) other = size;
+            }
+        }
+    }
+
+    /// A product's operands have to fit; also counts the variables of its sumcheck.
+    function product(uint256[] memory to, uint256[] memory a, uint256[] memory b, Term memory term)
+        private
+        pure
+    {
+        unchecked {
+            bool fits = fit(to, a, term.labels & 0xffffffff) && fit(to, b, term.labels >> 32);
+            uint256 work = bitsFrom(to, 0);
+            for (uint256 i = 0; i < LABELS; ++i) {
+                (uint256 size, uint256 other) = indexOf(a, b, term.labels, i);
+                if (size * other > 0) {
+                    fits = fits && size == other;
+                    term.variables += bitsOf(size);
+                    if (i >= SUMMED) work += bitsOf(size);
+                } else if (i < to.length) {
+                    fits = fits && (size + other > 0 || to[i] == 1);
+                }
+            }
+            if (!fits || work > 32) Messages.reject(Reason.Key);
+        }
+    }
+
     /// Sizes of columns being collected.
     struct Sizes {
         uint256[] bits;
@@ -257,10 +367,10 @@ library Plans {
     }
 
     /// No vector has more columns, nor an opening more claims: an operation has its output, three
-    /// bytes, a bias, and two claims a term.
+    /// bytes, a bias, and two claims a term; a table its counts and what it lists.
     function mostColumns(Plan memory plan) internal pure returns (uint256 most) {
         unchecked {
-            most = plan.tables.length + 1;
+            most = 2 * plan.tables.length + 1;
             for (uint256 i = 0; i < plan.operations.length; ++i) {
                 most += 5 + 2 * plan.operations[i].terms.length;
             }
@@ -277,12 +387,16 @@ library Plans {
                 Operation memory op = plan.operations[i];
                 for (uint256 j = 0; j < op.terms.length; ++j) {
                     Term memory term = op.terms[j];
-                    uint256 channel = term.kind == 1 ? op.shape[op.shape.length - 1] : op.shape[0];
-                    if (term.kind == 1 || term.kind == 2) {
-                        term.weights = add(key, bitsOf(channel) + term.variables);
+                    if (term.kind == 1) {
+                        term.weights = add(key, bitsFrom(op.shape, term.kept) + term.variables);
+                    } else if (term.kind == 2) {
+                        term.weights = add(key, bitsOf(op.shape[0]) + term.variables);
                     }
                 }
-                if (op.biasAxis != NONE) op.bias = add(key, bitsOf(op.shape[op.biasAxis]));
+                if (op.biasEnd > 0) {
+                    uint256 behind = bitsFrom(op.shape, op.biasEnd);
+                    op.bias = add(key, bitsFrom(op.shape, op.biasAxis) - behind);
+                }
                 if (i + 1 < plan.operations.length) op.output = add(witness, op.bits) + 1;
                 op.remainder = witness.count;
                 op.byteLeaf = leaves.count;
@@ -302,6 +416,7 @@ library Plans {
             for (uint256 i = 0; i < plan.tables.length; ++i) {
                 plan.tables[i].multiplicity = add(witness, plan.tables[i].bits);
                 plan.tables[i].leaf = add(leaves, plan.tables[i].bits);
+                if (plan.tables[i].listed) plan.tables[i].values = add(key, plan.tables[i].bits);
             }
             uint256 length;
             (plan.key, length) = columns(key);

@@ -40,9 +40,14 @@ library Terms {
                 for (uint256 j = 0; j < op.terms.length; ++j) {
                     Term memory term = op.terms[j];
                     if (term.variables > rounds) rounds = term.variables;
-                    if (term.kind == 1 || term.kind == 2) ++count;
-                    if (term.kind == 2) ++convs;
-                    if (term.kind == 2 || (term.kind > 0 && term.input > 0)) ++count;
+                    if (term.kind == 1) ++count;
+                    if (term.kind == 2) {
+                        ++convs;
+                        count += 2;
+                    } else if (term.kind % 5 > 0 && term.input > 0) {
+                        ++count;
+                    }
+                    if (term.second > 0) ++count;
                 }
             }
             uint256 point = Fr.alloc(rounds);
@@ -77,7 +82,7 @@ library Terms {
             for (uint256 i = 0; i < walk.plan.operations.length; ++i) {
                 Term[] memory terms_ = walk.plan.operations[i].terms;
                 for (uint256 j = 0; j < terms_.length; ++j) {
-                    if (terms_[j].kind == 0) continue;
+                    if (terms_[j].kind % 5 == 0) continue;
                     uint256 lacking = rounds - terms_[j].variables;
                     uint256 value = instance(walk, i, j, point + (lacking << 5), gathered);
                     value = Fr.mul(value, Fr.zeros(point, lacking));
@@ -99,6 +104,7 @@ library Terms {
             Term memory term = op.terms[j];
             if (term.kind == 1) return dense(walk, op, term, own);
             if (term.kind == 3) return window(walk, op, term, own);
+            if (term.kind == 4) return pair(walk, op, term, own);
             value = conv(walk, op, term, own);
             uint256 index = gathered.count++;
             gathered.operations[index] = i;
@@ -118,13 +124,40 @@ library Terms {
         returns (uint256 value)
     {
         unchecked {
-            uint256 channel = Plans.bitsOf(op.shape[op.shape.length - 1]);
+            uint256 channel = Plans.bitsFrom(op.shape, term.kept);
             uint256 kept = op.bits - channel;
             value = Walks.next(walk);
             uint256 spot = Fr.concat(op.point + (kept << 5), channel, own, term.variables);
             Walks.claim(walk, walk.plan.key[term.weights], spot, value);
             spot = Fr.concat(op.point, kept, own, term.variables);
             return Fr.mul(value, Walks.tensor(walk, term.input, spot));
+        }
+    }
+
+    function pair(Walk memory walk, Operation memory op, Term memory term, uint256 own)
+        private
+        pure
+        returns (uint256 value)
+    {
+        unchecked {
+            uint256[] memory a = Plans.tensor(walk.plan, term.input);
+            uint256[] memory b = Plans.tensor(walk.plan, term.second);
+            uint256[8] memory spots = Walks.parts(walk, op);
+            value = Fr.fromInt(term.coefficient);
+            value = Fr.mul(value, Fr.eq(op.point, own, walk.plan.batchBits));
+            uint256 spot = own + (walk.plan.batchBits << 5);
+            for (uint256 i = 0; i < 8; ++i) {
+                (uint256 size, uint256 other) = Plans.indexOf(a, b, term.labels, i);
+                if (size * other == 0) continue;
+                uint256 bits = Plans.bitsOf(size);
+                if (i < Plans.SUMMED) value = Fr.mul(value, Fr.eq(spots[i], spot, bits));
+                spots[i] = spot;
+                spot += bits << 5;
+            }
+            spot = Walks.arranged(walk, a, term.labels & 0xffffffff, spots, own);
+            value = Fr.mul(value, Walks.tensor(walk, term.input, spot));
+            spot = Walks.arranged(walk, b, term.labels >> 32, spots, own);
+            return Fr.mul(value, Walks.tensor(walk, term.second, spot));
         }
     }
 

@@ -42,7 +42,8 @@ struct Walk {
 library Walks {
     uint256 internal constant WITNESS = 1 << 255;
     uint256 private constant MAX_CACHED = 64;
-    uint256 private constant NONE = 255;
+    uint256 private constant HALF =
+        0x39f6d3a994cebea4199cec0404d0ec02a9ded2017fff2dff7fffffff80000001;
 
     function start(Walk memory walk) internal pure {
         unchecked {
@@ -190,12 +191,15 @@ library Walks {
         unchecked {
             Plan memory plan = walk.plan;
             uint256 count = plan.tables.length + (plan.hasBytes ? 1 : 0);
+            for (uint256 i = 0; i < plan.tables.length; ++i) {
+                if (plan.tables[i].listed) ++count;
+            }
             for (uint256 i = 0; i < plan.operations.length; ++i) {
                 Operation memory op = plan.operations[i];
                 count += op.shift / 8 + (op.output > 0 ? 1 : 0) + (op.table > 0 ? 1 : 0);
-                if (op.biasAxis != NONE) ++count;
+                if (op.biasEnd > 0) ++count;
                 for (uint256 j = 0; j < op.terms.length; ++j) {
-                    if (op.terms[j].kind == 0 && op.terms[j].input > 0) ++count;
+                    if (op.terms[j].kind % 5 == 0 && op.terms[j].input > 0) ++count;
                 }
             }
             walk.next = Fr.alloc(count);
@@ -256,43 +260,127 @@ library Walks {
                 leaf(walk, op.byteLeaf + i, 1, fingerprint(walk, 0, value, 0));
             }
             if (op.table > 0) leaf(walk, op.tableLeaf, 1, fingerprint(walk, op.table, u, y));
-            uint256 mask = lessThan(walk, op, NONE);
+            (uint256 mask, uint256 others) = masks(walk, op);
             if (op.shift > 0) {
                 target = Fr.sub(target, Fr.mul(mask, 1 << (op.shift - 1)));
             }
-            if (op.biasAxis != NONE) {
-                uint256 bits = Plans.bitsOf(op.shape[op.biasAxis]);
-                uint256 after_ = Plans.bitsFrom(op.shape, op.biasAxis + 1);
+            if (op.biasEnd > 0) {
+                uint256 own = suffix(walk, Plans.bitsFrom(op.shape, op.biasAxis));
                 uint256 value = next(walk);
-                claim(walk, walk.plan.key[op.bias], suffix(walk, after_ + bits), value);
-                target = Fr.sub(target, Fr.mul(value, lessThan(walk, op, op.biasAxis)));
+                claim(walk, walk.plan.key[op.bias], own, value);
+                target = Fr.sub(target, Fr.mul(value, others));
             }
             for (uint256 i = 0; i < op.terms.length; ++i) {
                 Term memory term = op.terms[i];
-                if (term.kind == 0) {
-                    uint256 value = tensor(walk, term.input, op.point);
-                    target = Fr.sub(target, Fr.mul(value, Fr.fromInt(term.coefficient)));
-                }
+                if (term.kind % 5 > 0) continue;
+                uint256 value = term.kind == 0
+                    ? tensor(walk, term.input, op.point)
+                    : arrangement(walk, op, term);
+                target = Fr.sub(target, Fr.mul(value, Fr.fromInt(term.coefficient)));
             }
             op.target = target;
         }
     }
 
-    /// The extension of the valid positions, one axis left out.
-    function lessThan(Walk memory walk, Operation memory op, uint256 without)
-        private
+    /// Where the output's point has each dimension's coordinates.
+    function parts(Walk memory walk, Operation memory op)
+        internal
         pure
-        returns (uint256 mask)
+        returns (uint256[8] memory spots)
     {
         unchecked {
+            uint256 spot = op.point + (walk.plan.batchBits << 5);
+            for (uint256 i = 0; i < op.shape.length; ++i) {
+                spots[i] = spot;
+                spot += Plans.bitsOf(op.shape[i]) << 5;
+            }
+        }
+    }
+
+    /// The point of an operand: the batch's coordinates, then each dimension's, by its label.
+    function arranged(
+        Walk memory walk,
+        uint256[] memory from,
+        uint256 labels,
+        uint256[8] memory spots,
+        uint256 batch
+    ) internal pure returns (uint256 point) {
+        unchecked {
+            uint256 bits = walk.plan.batchBits;
+            point = Fr.alloc(bits + Plans.bitsFrom(from, 0));
+            uint256 to = point;
+            for (uint256 i = 0;; ++i) {
+                assembly ("memory-safe") {
+                    mcopy(to, batch, shl(5, bits))
+                    to := add(to, shl(5, bits))
+                }
+                if (i == from.length) break;
+                bits = Plans.bitsOf(from[i]);
+                batch = spots[Plans.label(labels, i)];
+            }
+        }
+    }
+
+    /// An arranged tensor's value: a summed index at one half, times its padded size; masked along
+    /// the output's other dimensions.
+    function arrangement(Walk memory walk, Operation memory op, Term memory term)
+        private
+        pure
+        returns (uint256 value)
+    {
+        unchecked {
+            uint256[] memory from = Plans.tensor(walk.plan, term.input);
+            uint256[8] memory spots = parts(walk, op);
+            uint256 halves = Fr.alloc(26);
+            for (uint256 i = 0; i < 26; ++i) {
+                assembly ("memory-safe") {
+                    mstore(add(halves, shl(5, i)), HALF)
+                }
+            }
+            uint256 factor = 1;
+            uint256 seen = 0;
+            for (uint256 i = 0; i < from.length; ++i) {
+                uint256 own = Plans.label(term.labels, i);
+                if (own >= Plans.SUMMED) factor <<= Plans.bitsOf(from[i]);
+                seen |= 1 << own;
+            }
+            for (uint256 i = 0; i < op.shape.length; ++i) {
+                if ((seen >> i) & 1 == 1) continue;
+                uint256 bits = Plans.bitsOf(op.shape[i]);
+                factor = Fr.mul(factor, Fr.lessThan(spots[i], bits, op.shape[i]));
+            }
+            for (uint256 i = Plans.SUMMED; i < 8; ++i) {
+                spots[i] = halves;
+            }
+            uint256 point = arranged(walk, from, term.labels, spots, op.point);
+            return Fr.mul(factor, tensor(walk, term.input, point));
+        }
+    }
+
+    /// The extension of the valid positions: over all axes, and over those without a bias.
+    function masks(Walk memory walk, Operation memory op)
+        private
+        pure
+        returns (uint256 mask, uint256 others)
+    {
+        unchecked {
+            if (op.shift + op.biasEnd == 0) return (0, 0);
             uint256 point = op.point;
-            mask = Fr.lessThan(point, walk.plan.batchBits, walk.plan.batch);
+            others = Fr.lessThan(point, walk.plan.batchBits, walk.plan.batch);
+            mask = 1;
             point += walk.plan.batchBits << 5;
             for (uint256 i = 0; i < op.shape.length; ++i) {
                 uint256 bits = Plans.bitsOf(op.shape[i]);
-                if (i != without) mask = Fr.mul(mask, Fr.lessThan(point, bits, op.shape[i]));
+                bool isBias = i >= op.biasAxis && i < op.biasEnd;
+                // A bias's own axes are masked by the key's zeros.
+                if (!isBias || op.shift > 0) {
+                    uint256 valid = Fr.lessThan(point, bits, op.shape[i]);
+                    if (isBias) mask = Fr.mul(mask, valid);
+                    else others = Fr.mul(others, valid);
+                }
                 point += bits << 5;
             }
+            mask = Fr.mul(mask, others);
         }
     }
 
@@ -304,9 +392,14 @@ library Walks {
             claim(walk, walk.plan.witness[table_.multiplicity] | WITNESS, point, count);
             uint256 u = Fr.identity(point, bits);
             uint256 y = 0;
-            if (domain > 0) {
-                u = Fr.sub(u, 1 << (bits - 1));
+            if (table_.listed) {
+                y = next(walk);
+                claim(walk, walk.plan.key[table_.values], point, y);
+            } else if (domain > 0) {
                 y = clamp(table_, point);
+            }
+            if (domain > 0 && (table_.signed || !table_.listed)) {
+                u = Fr.sub(u, 1 << (bits - 1));
             }
             leaf(walk, table_.leaf, P - count, fingerprint(walk, domain, u, y));
         }

@@ -14,7 +14,7 @@ use alloy_sol_types::{SolCall, SolInterface};
 use probity_core::keys::SecretKey;
 
 use crate::{
-    ChainError, Contracts,
+    ChainError, Contracts, Rehearsal,
     bindings::{IChallenges, IPayoutVault, IPayouts, IRegistry},
     contracts::{DEPLOYMENT_PROXY, Deployable, deployables, dev_token},
 };
@@ -32,6 +32,7 @@ pub struct Client {
     provider: DynProvider,
     chain_id: u64,
     contracts: Contracts,
+    rehearsing: bool,
 }
 
 /// A transaction that was included and succeeded.
@@ -71,7 +72,7 @@ impl Client {
             source: Box::new(source),
         })?;
         let contracts = Contracts::deterministic();
-        Ok(Self { endpoint, rpc, provider, chain_id, contracts })
+        Ok(Self { endpoint, rpc, provider, chain_id, contracts, rehearsing: false })
     }
 
     /// The chain's id.
@@ -155,6 +156,13 @@ impl Client {
         Ok(!code.map_err(|error| self.refused(None, error))?.is_empty())
     }
 
+    /// A client that sends nothing: what would be sent is rehearsed, and fails with
+    /// [`ChainError::Rehearsed`] where it would succeed.
+    #[must_use]
+    pub fn rehearsing(self) -> Self {
+        Self { rehearsing: true, ..self }
+    }
+
     /// Whether a call would succeed now and its sender can pay for it. Changes nothing.
     pub async fn rehearse<C: SolCall>(
         &self,
@@ -162,18 +170,35 @@ impl Client {
         to: Address,
         call: &C,
     ) -> Result<(), ChainError> {
-        let mut request = TransactionRequest::default().with_from(from).with_to(to);
+        self.rehearse_with(from, to, call, U256::ZERO).await
+    }
+
+    async fn rehearse_with<C: SolCall>(
+        &self,
+        from: Address,
+        to: Address,
+        call: &C,
+        value: U256,
+    ) -> Result<(), ChainError> {
+        let mut request =
+            TransactionRequest::default().with_from(from).with_to(to).with_value(value);
         request.set_input(call.abi_encode());
         let refused = |error| self.refused(Some(from), error);
         let gas = self.provider.estimate_gas(request).await.map_err(refused)?;
         let fees = self.provider.estimate_eip1559_fees().await.map_err(refused)?;
-        let needed = U256::from(gas) * U256::from(fees.max_fee_per_gas);
+        let cost = U256::from(gas) * U256::from(fees.max_fee_per_gas);
+        let needed = cost.saturating_add(value);
         let balance = self.balance(from).await?;
-        if balance >= needed {
-            return Ok(());
+        if balance < needed {
+            let reason = format!("it has {balance} wei, the call may take {needed} wei");
+            return Err(ChainError::InsufficientFunds { account: from, reason });
         }
-        let reason = format!("it has {balance} wei, the call may take {needed} wei");
-        Err(ChainError::InsufficientFunds { account: from, reason })
+        if self.rehearsing {
+            let function = C::SIGNATURE;
+            let rehearsal = Rehearsal { from, to, function, value, gas, cost };
+            return Err(ChainError::Rehearsed(Box::new(rehearsal)));
+        }
+        Ok(())
     }
 
     /// Sends a contract call and waits for its receipt.
@@ -183,10 +208,27 @@ impl Client {
         to: Address,
         call: &C,
     ) -> Result<Receipt, ChainError> {
-        self.send_raw(key, to, call.abi_encode().into(), U256::ZERO).await
+        self.send_with(key, to, call, U256::ZERO).await
+    }
+
+    /// Sends a contract call with native coin, in wei, and waits for its receipt.
+    pub async fn send_with<C: SolCall>(
+        &self,
+        key: &SecretKey,
+        to: Address,
+        call: &C,
+        value: U256,
+    ) -> Result<Receipt, ChainError> {
+        if self.rehearsing {
+            self.rehearse_with(key.address()?, to, call, value).await?;
+        }
+        self.send_raw(key, to, call.abi_encode().into(), value).await
     }
 
     /// Sends a transaction with native coin and waits for its receipt.
+    ///
+    /// # Errors
+    /// [`ChainError::Refused`] from a client that only rehearses.
     pub async fn send_raw(
         &self,
         key: &SecretKey,
@@ -194,6 +236,9 @@ impl Client {
         data: Bytes,
         value: U256,
     ) -> Result<Receipt, ChainError> {
+        if self.rehearsing {
+            return Err(ChainError::Refused("this client only rehearses".to_owned()));
+        }
         let from = key.address()?;
         let signer = PrivateKeySigner::from_slice(key.expose().as_slice())
             .map_err(|_| probity_core::keys::KeyError::SecretInvalid(key.kind()))?;

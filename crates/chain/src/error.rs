@@ -1,6 +1,33 @@
 //! What can go wrong with a chain.
 
-use alloy_primitives::{Address, B256};
+use alloy_primitives::{Address, B256, U256};
+
+/// A transaction as it would have been sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rehearsal {
+    /// Who would send and pay.
+    pub from: Address,
+    /// The contract.
+    pub to: Address,
+    /// The function's signature, as the contract's ABI has it.
+    pub function: &'static str,
+    /// Native coin that would go along, in wei.
+    pub value: U256,
+    /// Gas it would take, by the chain's estimate.
+    pub gas: u64,
+    /// What that would cost at most, in wei.
+    pub cost: U256,
+}
+
+impl std::fmt::Display for Rehearsal {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { from, to, function, value, gas, cost } = self;
+        write!(
+            formatter,
+            "{from} would call {function} of {to} with {value} wei, for {gas} gas or at most {cost} wei"
+        )
+    }
+}
 
 /// Why a chain did not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -56,6 +83,9 @@ pub enum ChainError {
     /// The URL is none.
     #[error("`{0}` is not an http:// or https:// URL")]
     Url(String),
+    /// A client that only rehearses was asked to send. It would have succeeded.
+    #[error("nothing was sent: {0}")]
+    Rehearsed(Box<Rehearsal>),
     /// The key cannot sign.
     #[error(transparent)]
     Key(#[from] probity_core::keys::KeyError),

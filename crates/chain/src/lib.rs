@@ -16,6 +16,6 @@ pub use bindings::{
 };
 pub use client::{Client, Receipt};
 pub use contracts::{Contracts, DEPLOYMENT_PROXY};
-pub use error::ChainError;
+pub use error::{ChainError, Rehearsal};
 pub use events::{Event, EventKind, Origin};
 pub use proof::{BlockHeader, SlotQuery};

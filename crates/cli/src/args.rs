@@ -5,6 +5,8 @@ mod dataset;
 mod log;
 mod model;
 mod payout;
+mod train;
+mod zk;
 
 use std::path::PathBuf;
 
@@ -13,10 +15,12 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 pub(crate) use content::{
     AiTrain, Content, ImportOptOut, OptOut, RegisterContent, SignContent, Sources, Terms,
 };
-pub(crate) use dataset::{BuildDataset, ChallengeReason, Dataset};
+pub(crate) use dataset::{BuildDataset, ChallengeReason, Counted, Dataset, Simulate};
 pub(crate) use log::Log;
-pub(crate) use model::Model;
-pub(crate) use payout::Payout;
+pub(crate) use model::{Model, RegisterCheckpoint};
+pub(crate) use payout::{Payout, PoolOf};
+pub(crate) use train::{RunCommand, Train};
+pub(crate) use zk::{Prove, SetUp, Verify, Zk};
 
 /// Accountable AI: provenance, verifiable payouts and offline audits.
 #[derive(Debug, Parser)]
@@ -47,9 +51,15 @@ pub(crate) enum Command {
     /// Register models, train them, look at their taint.
     #[command(subcommand)]
     Model(Model),
+    /// Run a training program, committed to beforehand and logged.
+    #[command(subcommand)]
+    Train(Train),
     /// Take revenue in, compute payouts, pay them out.
     #[command(subcommand)]
     Payout(Payout),
+    /// Prove that a model made these outputs of these inputs, and verify such proofs.
+    #[command(subcommand)]
+    Zk(Zk),
     /// Make, import and list keys.
     #[command(subcommand)]
     Key(Key),
@@ -140,6 +150,25 @@ pub(crate) enum Key {
         #[command(flatten)]
         passphrase: Passphrase,
     },
+    /// Print a key's public half: PEM for other programs, the address of an account.
+    Public {
+        /// Its name.
+        name: String,
+        #[command(flatten)]
+        folder: Folder,
+        #[command(flatten)]
+        passphrase: Passphrase,
+    },
+    /// Let a key sign statements for an account, for a time. The account signs with `--key`.
+    Bind {
+        /// The key's name; of kind p256 or ed25519.
+        name: String,
+        /// For how many days.
+        #[arg(long, value_name = "DAYS", default_value_t = 365)]
+        days: u32,
+        #[command(flatten)]
+        signer: Signer,
+    },
     /// Show the keys.
     List(Folder),
 }
@@ -211,6 +240,9 @@ pub(crate) struct Signer {
     /// The key that signs and pays.
     #[arg(long, value_name = "NAME")]
     pub(crate) key: String,
+    /// Rehearse the first transaction, say what it would cost, and stop. Sends nothing.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
     #[command(flatten)]
     pub(crate) folder: Folder,
     #[command(flatten)]

@@ -1,18 +1,19 @@
 //! `probity content` and `probity optout`.
 
-use std::path::Path;
+use std::{collections::BTreeSet, path::Path};
 
 use probity_core::{
     Digest,
     licence::{LicenceTerms, Permission},
     money::Bps,
+    salted,
 };
 use probity_node::{AbsentWork, Work};
 use probity_provenance::content::Payee;
 use serde_json::json;
 
 use crate::{
-    args::{AiTrain, Content, OptOut, RegisterContent, Terms},
+    args::{AiTrain, Content, OptOut, RegisterContent, Signer, Terms},
     inspect, output, reservation, settings, sign,
 };
 
@@ -22,6 +23,10 @@ pub(crate) async fn content(command: Content, json: bool) -> anyhow::Result<bool
         Content::Sign(args) => sign::run(&args, json),
         Content::Inspect { file, sidecar, trust } => {
             inspect::run(&file, sidecar.as_deref(), trust.as_deref(), json)
+        }
+        Content::Erase { works, signer } => {
+            let works = works.iter().map(|text| work(text)).collect::<anyhow::Result<_>>()?;
+            erase(&works, &signer, json).await
         }
         Content::Verify { file, folder } => {
             let work = Digest::of(&settings::read(&file)?);
@@ -72,11 +77,16 @@ pub(crate) fn agreed(terms: &Terms) -> anyhow::Result<(LicenceTerms, Option<Vec<
 }
 
 async fn register(args: RegisterContent, json: bool) -> anyhow::Result<bool> {
-    let RegisterContent { files, terms, media_type, lines, signer } = args;
+    let RegisterContent { files, terms, media_type, private, lines, signer } = args;
     let (terms, payees) = agreed(&terms)?;
     let mut works = Vec::new();
     for file in &files {
         works.extend(works_of(file, settings::read(file)?, lines));
+    }
+    if private {
+        for work in &mut works {
+            work.bytes = salted::seal(&work.bytes)?;
+        }
     }
     let (mut workspace, key) = settings::signer(&signer).await?;
     let author = key.address()?;
@@ -87,13 +97,34 @@ async fn register(args: RegisterContent, json: bool) -> anyhow::Result<bool> {
         output::json(&json!({
             "statement": done.batch.statement,
             "anchor": done.anchor,
-            "works": works.len(),
+            "works": done.batch.works.iter().map(|(name, digest)| json!({ "name": name, "digest": digest })).collect::<Vec<_>>(),
             "transaction": done.receipt.transaction,
             "gas": done.receipt.gas,
         }))?;
     } else {
         output::line(done.batch.statement)?;
         output::say(format!("{} works, one anchor for {} gas", works.len(), done.receipt.gas));
+    }
+    Ok(true)
+}
+
+async fn erase(works: &BTreeSet<Digest>, signer: &Signer, json: bool) -> anyhow::Result<bool> {
+    let (mut workspace, key) = settings::signer(signer).await?;
+    let erased = workspace.erase(&key, works).await?;
+    if json {
+        output::json(&json!({
+            "deleted": erased.deleted,
+            "unsalted": erased.unsalted,
+            "optedOut": erased.opted_out,
+        }))?;
+    } else {
+        output::line(format!("{} works are erased here", erased.deleted))?;
+    }
+    if erased.unsalted > 0 {
+        output::say(format!(
+            "{} of them had no salt: whoever can guess such a work can confirm it by its digest",
+            erased.unsalted
+        ));
     }
     Ok(true)
 }

@@ -1,21 +1,38 @@
 //! `probity dataset`.
 
-use alloy_primitives::{Address, B256};
-use anyhow::Context as _;
-use probity_core::Digest;
-use probity_node::{DatasetPlan, Decision, Reason, Workspace};
-use probity_provenance::dataset::{Manifest, Policy};
+mod build;
+mod folder;
+mod simulate;
+
+use alloy_primitives::B256;
+use probity_node::{Decision, Reason};
 use serde_json::json;
 
 use crate::{
-    args::{BuildDataset, ChallengeReason, Dataset, Signer, Verdict},
+    args::{ChallengeReason, Dataset, Verdict},
     output::{self, say},
     settings,
 };
 
 pub(crate) async fn run(command: Dataset, json: bool) -> anyhow::Result<bool> {
     match command {
-        Dataset::Build(args) => build(args, json).await,
+        Dataset::Build(args) => build::run(args, json).await,
+        Dataset::Diff { before, after, folder } => {
+            folder::diff(&before, &after, &folder, json).await
+        }
+        Dataset::Export { dataset, output, folder } => {
+            folder::export(dataset, &output, &folder, json).await
+        }
+        Dataset::Verify { path, dataset, folder } => {
+            folder::verify(&path, dataset, &folder, json).await
+        }
+        Dataset::Import { path, dataset, folder } => {
+            folder::import(&path, dataset, &folder, json).await
+        }
+        Dataset::Tally { counted, file, signer } => {
+            folder::tally(counted, &file, &signer, json).await
+        }
+        Dataset::Simulate(args) => simulate::run(&args, json),
         Dataset::Challenge { item, reason, evidence, signer } => {
             let evidence = settings::read(&evidence)?;
             let (workspace, key) = settings::signer(&signer).await?;
@@ -72,83 +89,6 @@ fn show_case(id: B256, state: &str, deadline: Option<u64>, json: bool) -> anyhow
         if let Some(deadline) = deadline {
             say(format!("its window runs until Unix time {deadline}"));
         }
-    }
-    Ok(true)
-}
-
-async fn build(args: BuildDataset, json: bool) -> anyhow::Result<bool> {
-    let BuildDataset {
-        name,
-        policy,
-        previous,
-        manifest: path,
-        register,
-        court,
-        treasury,
-        treasury_bps,
-        key,
-        folder,
-        passphrase,
-    } = args;
-    let policy: Policy = policy.as_deref().map(settings::toml).transpose()?.unwrap_or_default();
-    let court = court.as_deref().map(settings::court).transpose()?;
-    let previous = previous.unwrap_or_default();
-    let plan = court.map(|court| DatasetPlan {
-        name: name.clone(),
-        policy: policy.clone(),
-        previous,
-        treasury: treasury.unwrap_or(Address::ZERO),
-        treasury_bps: treasury_bps.unwrap_or_default(),
-        court,
-    });
-    let (workspace, manifest, id) = if let (true, Some(plan), Some(key)) = (register, plan, key) {
-        let signer = Signer { key, folder, passphrase };
-        let (mut workspace, key) = settings::signer(&signer).await?;
-        let manifest = workspace.plan_dataset(&name, &policy, previous).await?;
-        let (id, ..) = workspace.register_dataset(&key, &manifest, &plan).await?;
-        (workspace, manifest, Some(id))
-    } else {
-        let workspace = settings::open(&folder).await?;
-        let manifest = workspace.plan_dataset(&name, &policy, previous).await?;
-        (workspace, manifest, None)
-    };
-    if let Some(path) = &path {
-        std::fs::write(path, manifest.to_json()?)
-            .with_context(|| format!("cannot write `{}`", path.display()))?;
-    }
-    report(&workspace, &manifest, id, json)
-}
-
-fn report(
-    workspace: &Workspace,
-    manifest: &Manifest,
-    id: Option<B256>,
-    json: bool,
-) -> anyhow::Result<bool> {
-    let digest: Digest = manifest.digest()?;
-    if json {
-        output::json(&json!({
-            "dataset": id,
-            "manifest": digest,
-            "root": manifest.tree()?.root(),
-            "items": manifest.items.len(),
-            "totalWeight": manifest.total_weight(),
-            "excluded": manifest.exclusion_counts(),
-        }))?;
-        return Ok(true);
-    }
-    say(format!("{} items accepted", manifest.items.len()));
-    for (reason, count) in manifest.exclusion_counts() {
-        say(format!("{count} left out: {reason}"));
-    }
-    if let Some(id) = id {
-        output::line(id)?;
-    } else {
-        output::line(digest)?;
-        say(format!(
-            "nothing is registered; with --register, chain {} holds it",
-            workspace.chain().chain_id()
-        ));
     }
     Ok(true)
 }

@@ -6,10 +6,10 @@ use serde_json::json;
 
 use crate::{
     args::{Folder, Key, KeyKind},
-    output,
+    output, settings,
 };
 
-pub(crate) fn run(command: Key, json: bool) -> anyhow::Result<bool> {
+pub(crate) async fn run(command: Key, json: bool) -> anyhow::Result<bool> {
     let ring = |folder: &Folder| Workspace::keyring_in(&folder.dir);
     match command {
         Key::New { name, kind, folder, passphrase } => {
@@ -26,6 +26,33 @@ pub(crate) fn run(command: Key, json: bool) -> anyhow::Result<bool> {
             let passphrase = output::passphrase(&passphrase)?;
             let key = ring(&folder)?.import(&name, &file, &passphrase)?;
             show(&name, &key.public()?.key_id(), json)
+        }
+        Key::Public { name, folder, passphrase } => {
+            let key = ring(&folder)?.unlock(&name, &output::passphrase(&passphrase)?)?.public()?;
+            let pem = key.to_pem();
+            if json {
+                output::json(&json!({ "name": name, "key": key.key_id(), "pem": pem }))?;
+            } else {
+                output::line(
+                    pem.as_deref().map_or_else(|| key.to_hex(), |pem| pem.trim().to_owned()),
+                )?;
+            }
+            Ok(true)
+        }
+        Key::Bind { name, days, signer } => {
+            let (mut workspace, account) = settings::signer(&signer).await?;
+            let passphrase = output::passphrase(&signer.passphrase)?;
+            let key = workspace.keyring().unlock(&name, &passphrase)?;
+            let published = workspace.bind_key(&account, &key, u64::from(days) * 86_400).await?;
+            if json {
+                let (account, key) = (account.address()?, key.public()?.key_id());
+                output::json(
+                    &json!({ "statement": published.digest, "account": account, "key": key }),
+                )?;
+            } else {
+                output::line(published.digest)?;
+            }
+            Ok(true)
         }
         Key::List(folder) => {
             let keys = ring(&folder)?.list()?;

@@ -14,12 +14,14 @@ mod payout;
 mod reservation;
 mod settings;
 mod sign;
+mod train;
 mod workspace;
+mod zk;
 
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use probity_node::NodeError;
+use probity_node::{NodeError, inference::InferenceError};
 use probity_provenance::reservation::ReservationError;
 
 use crate::args::{Args, Command};
@@ -30,7 +32,9 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return output::failure(&error.into()),
     };
-    match runtime.block_on(run(args)) {
+    let json = args.json;
+    let answer = runtime.block_on(run(args));
+    match answer.or_else(|error| output::rehearsal(error, json)) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(1),
         Err(error) => output::failure(&error),
@@ -47,8 +51,10 @@ async fn run(args: Args) -> anyhow::Result<bool> {
         Command::OptOut(opt_out) => content::opt_out(opt_out, json).await,
         Command::Dataset(dataset) => dataset::run(dataset, json).await,
         Command::Model(model) => model::run(model, json).await,
+        Command::Train(train) => train::run(train, json).await,
         Command::Payout(payout) => payout::run(payout, json).await,
-        Command::Key(key) => keys::run(key, json),
+        Command::Key(key) => keys::run(key, json).await,
+        Command::Zk(zk) => zk::run(zk, json),
         Command::Explain(explain) => workspace::explain(explain, json).await,
         Command::List(list) => workspace::list(list, json).await,
         Command::Bundle(bundle) => workspace::bundle(bundle, json).await,
@@ -68,7 +74,8 @@ fn hint(error: &anyhow::Error) -> Option<String> {
         _ if cause.is::<media::Unsupported>() => Some(media::Unsupported::HINT.to_owned()),
         _ => {
             let hint = cause.downcast_ref::<NodeError>().and_then(NodeError::hint);
-            hint.or_else(|| media::hint(cause))
+            let inference = || cause.downcast_ref::<InferenceError>()?.hint().map(str::to_owned);
+            hint.or_else(inference).or_else(|| media::hint(cause))
         }
     })
 }

@@ -10,7 +10,9 @@ use std::{
 
 use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressStyle};
+use probity_chain::ChainError;
 use probity_core::Label;
+use probity_node::NodeError;
 use serde::Serialize;
 
 use crate::args::Passphrase;
@@ -33,6 +35,30 @@ pub(crate) fn json<T: Serialize>(value: &T) -> anyhow::Result<()> {
 pub(crate) fn say(text: impl std::fmt::Display) {
     // Nobody is left to tell that stderr is gone.
     drop(writeln!(io::stderr().lock(), "{text}"));
+}
+
+/// Shows what a dry run would have sent, which is its result; any other error stays one.
+pub(crate) fn rehearsal(error: anyhow::Error, as_json: bool) -> anyhow::Result<bool> {
+    let found = error.chain().find_map(|cause| match cause.downcast_ref::<NodeError>() {
+        Some(NodeError::Chain(ChainError::Rehearsed(rehearsal))) => Some(rehearsal.clone()),
+        _ => None,
+    });
+    let Some(rehearsal) = found else { return Err(error) };
+    if as_json {
+        json(&serde_json::json!({
+            "sent": false,
+            "from": rehearsal.from,
+            "to": rehearsal.to,
+            "function": rehearsal.function,
+            "value": rehearsal.value.to_string(),
+            "gas": rehearsal.gas,
+            "cost": rehearsal.cost.to_string(),
+        }))?;
+    } else {
+        line(rehearsal)?;
+        say("nothing was sent; transactions that would follow this one were not rehearsed");
+    }
+    Ok(true)
 }
 
 /// Prints an error with its causes and a hint, and exits with 2.
@@ -68,6 +94,33 @@ pub(crate) fn bar(what: &'static str) -> ProgressBar {
     bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
     bar.enable_steady_tick(Duration::from_millis(200));
     bar
+}
+
+/// A bar of bytes read, on a terminal only.
+pub(crate) fn bytes_bar(what: &'static str) -> ProgressBar {
+    let bar = bar(what);
+    let style = ProgressStyle::with_template("  {msg} {bytes} {binary_bytes_per_sec}");
+    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    bar
+}
+
+/// Says what is being done and for how long, on a terminal only.
+pub(crate) fn spinner(what: &'static str) -> ProgressBar {
+    if !is_lively() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::new_spinner().with_message(what);
+    let style = ProgressStyle::with_template("  {spinner} {msg} {elapsed}");
+    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
+}
+
+/// The most memory this process has had so far, in KiB, where the system tells.
+pub(crate) fn peak_memory() -> Option<u64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse().ok()
 }
 
 /// A label, coloured where colour is wanted.

@@ -1,12 +1,17 @@
 //! `probity payout`.
 
+use std::path::Path;
+
 use alloy_primitives::{Address, B256};
-use probity_node::Decision;
-use probity_provenance::payout::Computation;
+use anyhow::Context as _;
+use probity_chain::Client;
+use probity_core::Label;
+use probity_node::{Decision, NodeError};
+use probity_provenance::{claim::ClaimProof, payout::Computation};
 use serde_json::json;
 
 use crate::{
-    args::{Payout, Verdict},
+    args::{Payout, PoolOf, Signer, Verdict},
     output, settings,
 };
 
@@ -69,22 +74,85 @@ pub(crate) async fn run(command: Payout, json: bool) -> anyhow::Result<bool> {
             let receipt = workspace.settle_payout(&key, pool.model, token).await?;
             sent("settled", receipt.transaction, json)
         }
-        Payout::Claim { pool, account, signer } => {
-            let (workspace, key) = settings::signer(&signer).await?;
+        Payout::Claim { pool, account, proof, signer } => {
+            claim(&pool, account, proof.as_deref(), &signer, json).await
+        }
+        Payout::Prove { pool, account, folder } => {
+            let workspace = settings::open(&folder).await?;
             let token = pool.token.unwrap_or(Address::ZERO);
-            let account = match account {
-                Some(account) => account,
-                None => key.address()?,
-            };
-            if let Some(claimed) = workspace.claim(&key, pool.model, token, account).await? {
-                let text = format!("{} paid to {account}", claimed.amount);
-                sent(&text, claimed.receipt.transaction, json)
+            if let Some(proof) = workspace.prove_claim(pool.model, token, account).await? {
+                output::json(&proof)?;
+                Ok(true)
             } else {
                 output::say(format!("nothing is owed to {account}"));
                 Ok(false)
             }
         }
+        Payout::Verify { proof, rpc } => verify(&claim_proof(&proof)?, rpc.as_deref(), json).await,
     }
+}
+
+async fn claim(
+    pool: &PoolOf,
+    account: Option<Address>,
+    proof: Option<&Path>,
+    signer: &Signer,
+    json: bool,
+) -> anyhow::Result<bool> {
+    let (workspace, key) = settings::signer(signer).await?;
+    let proof = if let Some(path) = proof {
+        Some(claim_proof(path)?)
+    } else {
+        let account = account.map_or_else(|| key.address(), Ok)?;
+        let token = pool.token.unwrap_or(Address::ZERO);
+        workspace.prove_claim(pool.model, token, account).await?
+    };
+    let claimed = match &proof {
+        Some(proof) => workspace.claim(&key, proof).await?,
+        None => None,
+    };
+    let Some(claimed) = claimed else {
+        output::say("nothing is owed");
+        return Ok(false);
+    };
+    sent(
+        &format!("{} paid to {}", claimed.amount, claimed.account),
+        claimed.receipt.transaction,
+        json,
+    )
+}
+
+fn claim_proof(path: &Path) -> anyhow::Result<ClaimProof> {
+    serde_json::from_slice(&settings::read(path)?)
+        .with_context(|| format!("`{}` is no proof of a claim", path.display()))
+}
+
+/// What a proof shows by itself, and what only its chain can say.
+async fn verify(proof: &ClaimProof, rpc: Option<&str>, json: bool) -> anyhow::Result<bool> {
+    let holds = proof.leads_to_root();
+    let (accepted, claimable) = match rpc {
+        None => (Label::Asserted, None),
+        Some(url) => {
+            let chain = Client::http(url).await.map_err(NodeError::from)?;
+            let claimable = probity_node::claimable(&chain, proof).await?;
+            (if claimable.is_some() { Label::Verified } else { Label::Missing }, claimable)
+        }
+    };
+    let under = if holds { Label::Verified } else { Label::Missing };
+    let owed =
+        format!("{} is owed {} in all under root {}", proof.account, proof.cumulative, proof.root);
+    let root = format!("chain {} accepted that root as the last one", proof.chain_id);
+    if json {
+        let left = claimable.map(|left| left.to_string());
+        output::json(&json!({ "owed": under, "accepted": accepted, "claimable": left }))?;
+    } else {
+        output::line(format!("{:<12} {owed}", output::label(under)))?;
+        output::line(format!("{:<12} {root}", output::label(accepted)))?;
+        if let Some(left) = claimable {
+            output::line(format!("{left} is left to claim"))?;
+        }
+    }
+    Ok(holds && accepted != Label::Missing)
 }
 
 fn sent(what: &str, transaction: B256, json: bool) -> anyhow::Result<bool> {
@@ -106,6 +174,7 @@ fn show(computation: &Computation, account: Option<Address>) -> anyhow::Result<(
         computation.before.accounted,
         computation.held
     ))?;
+    output::line(format!("items weigh by {}", serde_json::to_string(&computation.weights)?))?;
     let wanted = |of: Address| account.is_none_or(|account| account == of);
     for line in computation.lines.iter().filter(|line| wanted(line.account)) {
         output::line(format!(

@@ -46,7 +46,7 @@ pub(crate) async fn import(args: ImportOptOut, json: bool) -> anyhow::Result<boo
     let reserved = imported.decisions.reserve_training();
     let mut sent = None;
     if let (true, true, Some(key)) = (reserved, register, key) {
-        let signer = Signer { key, folder, passphrase };
+        let signer = Signer { key, dry_run: false, folder, passphrase };
         let (mut workspace, key) = settings::signer(&signer).await?;
         let receipts = workspace.opt_out_by(&key, &works, &imported.grounds).await?;
         sent = Some(receipts.iter().map(|receipt| receipt.transaction).collect::<Vec<_>>());

@@ -33,7 +33,7 @@ pub(crate) async fn signer(signer: &Signer) -> anyhow::Result<(Workspace, Secret
     if key.kind() != KeyType::Secp256k1 {
         return Err(NodeError::KeyType(signer.key.clone()).into());
     }
-    Ok((workspace, key))
+    Ok((if signer.dry_run { workspace.rehearsing() } else { workspace }, key))
 }
 
 /// Reads a file that is neither empty nor huge.

@@ -5,6 +5,7 @@
 
 use alloy_primitives::Address;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::{
     Digest, Finding,
@@ -96,6 +97,27 @@ impl KeyRing {
     }
 }
 
+impl KeyRing {
+    /// Adds the accounts that bound keys signed for to a statement's signers, and says how many. The
+    /// time is the predicate's `time`: what the signer says of it. A statement without one counts for
+    /// none.
+    pub fn resolve_signers(&self, signed: &mut Signed) -> usize {
+        let Some(time) = signed.statement.predicate.get("time").and_then(Value::as_u64) else {
+            return 0;
+        };
+        let keys = signed.signers.iter().filter(|key| key.kind() != KeyType::Secp256k1);
+        let accounts = keys.filter_map(|key| self.resolve(key, time)).map(PublicKey::Account);
+        let accounts: Vec<PublicKey> = accounts.collect();
+        let before = signed.signers.len();
+        for account in accounts {
+            if !signed.signers.contains(&account) {
+                signed.signers.push(account);
+            }
+        }
+        signed.signers.len() - before
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -124,6 +146,27 @@ mod tests {
             [None, Some(address), Some(address), None]
         );
         assert_eq!(ring.resolve(&account.public().unwrap(), 0), Some(address));
+    }
+
+    #[test]
+    fn a_bound_keys_statement_is_its_accounts_within_the_stated_time() {
+        let (account, key) = keys();
+        let mut ring = KeyRing::default();
+        ring.add(&signed(&KeyBinding::sign(&account, &key, 10, 20).unwrap())).unwrap();
+        let said = |predicate: Value, by: &SecretKey| {
+            let subject = [("a".to_owned(), Digest::of(b"a"))];
+            let statement = Statement::new("https://example.org/p/v1", subject, &predicate);
+            let mut signed = signed(&statement.unwrap().sign(&[by]).unwrap());
+            let added = ring.resolve_signers(&mut signed);
+            let speaks = signed.signers.contains(&account.public().unwrap());
+            assert_eq!(usize::from(speaks && by.kind() == KeyType::P256), added);
+            speaks
+        };
+        let at = |time: u64| serde_json::json!({ "time": time });
+        assert!(said(at(10), &key) && !said(at(21), &key), "within its time only");
+        assert!(!said(serde_json::json!({}), &key), "no time, no account");
+        assert!(!said(at(15), &SecretKey::generate(KeyType::P256).unwrap()), "another key");
+        assert!(said(at(99), &account));
     }
 
     #[test]

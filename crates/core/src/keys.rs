@@ -4,7 +4,10 @@ use std::fmt;
 
 use alloy_primitives::{Address, B256, eip191_hash_message, hex, keccak256};
 use ed25519_dalek::Signer as _;
-use p256::ecdsa::signature::Verifier as _;
+use p256::{
+    ecdsa::signature::Verifier as _,
+    pkcs8::{DecodePublicKey as _, EncodePublicKey as _, LineEnding},
+};
 use secp256k1::{
     Message, PublicKey as SecpPublicKey, SECP256K1, SecretKey as SecpSecretKey,
     ecdsa::{RecoverableSignature, RecoveryId},
@@ -227,6 +230,27 @@ impl PublicKey {
         Self::from_hex(kind, key)
     }
 
+    /// The key as other programs read it (RFC 7468 `PUBLIC KEY`); `None` for an account, which is no
+    /// key but the hash of one.
+    pub fn to_pem(&self) -> Option<String> {
+        match self {
+            Self::Account(_) => None,
+            Self::P256(key) => key.to_public_key_pem(LineEnding::LF).ok(),
+            Self::Ed25519(key) => key.to_public_key_pem(LineEnding::LF).ok(),
+        }
+    }
+
+    /// Reads a `PUBLIC KEY` of P-256 or Ed25519 (RFC 7468).
+    pub fn from_pem(text: &str) -> Result<Self, KeyError> {
+        if let Ok(key) = p256::ecdsa::VerifyingKey::from_public_key_pem(text) {
+            return Ok(Self::P256(key));
+        }
+        match ed25519_dalek::VerifyingKey::from_public_key_pem(text) {
+            Ok(key) if !key.is_weak() => Ok(Self::Ed25519(key)),
+            _ => Err(KeyError::PublicInvalid(text.chars().take(140).collect())),
+        }
+    }
+
     /// Whether `signature` is this key's over `message`, made as [`SecretKey::sign`] does.
     pub fn verify(&self, message: &[u8], signature: &[u8]) -> bool {
         match self {
@@ -317,6 +341,16 @@ mod tests {
         }
         signature[64] ^= 7;
         assert_eq!(recover(&hash, &signature), None);
+    }
+
+    #[test]
+    fn pem_goes_out_and_in() {
+        for kind in [KeyType::P256, KeyType::Ed25519] {
+            let public = key(kind, 7).public().unwrap();
+            assert_eq!(PublicKey::from_pem(&public.to_pem().unwrap()), Ok(public));
+        }
+        assert_eq!(key(KeyType::Secp256k1, 7).public().unwrap().to_pem(), None);
+        assert!(PublicKey::from_pem("-----BEGIN PUBLIC KEY-----").is_err());
     }
 
     #[test]

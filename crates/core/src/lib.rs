@@ -11,6 +11,7 @@
 //! | [`dsse`], [`statement`] | signed statements | DSSE v1, in-toto Statement v1 |
 //! | [`keys`], [`binding`], [`keystore`] | who signs | EIP-191, SEC 1, Web3 Secret Storage |
 //! | [`records`] | typed data of the contracts | EIP-712 |
+//! | [`salted`] | works that nobody finds by guessing | salted SHA-256 |
 //! | [`licence`], [`money`] | terms and splits | SPDX |
 //! | [`finding`], [`clock`] | what a check says, and when | |
 
@@ -28,6 +29,7 @@ pub mod log;
 pub mod merkle;
 pub mod money;
 pub mod records;
+pub mod salted;
 pub mod statement;
 
 pub use clock::{Clock, SystemClock};

@@ -103,18 +103,27 @@ fn header(name: &str, size: usize) -> Result<tar::Header, NodeError> {
 }
 
 fn check_name(name: &str) -> Result<(), NodeError> {
-    let refuse =
-        |reason| Err(NodeError::Archive { entry: name.chars().take(120).collect(), reason });
+    match name_problem(name) {
+        None => Ok(()),
+        Some(reason) => Err(NodeError::Archive { entry: name.chars().take(120).collect(), reason }),
+    }
+}
+
+/// Whether a bundle can hold a file of this name.
+pub(crate) fn is_name(name: &str) -> bool {
+    name_problem(name).is_none()
+}
+
+fn name_problem(name: &str) -> Option<&'static str> {
     if name.is_empty() || name.starts_with('/') || name.contains('\\') {
-        return refuse("its name is not relative");
+        return Some("its name is not relative");
     }
     if name.split('/').any(|part| part.is_empty() || part == "." || part == "..") {
-        return refuse("its name leaves the bundle");
+        return Some("its name leaves the bundle");
     }
-    if !name.chars().all(|c| c.is_ascii_alphanumeric() || "-_./".contains(c)) || name.len() > 100 {
-        return refuse("its name has characters or a length that no bundle uses");
-    }
-    Ok(())
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./".contains(c);
+    let is_used = name.chars().all(is_plain) && name.len() <= 100;
+    (!is_used).then_some("its name has characters or a length that no bundle uses")
 }
 
 /// Reads a bundle from a file.
@@ -125,12 +134,18 @@ pub fn read(path: &Path) -> Result<Files, NodeError> {
 /// Writes a bundle to a file: complete, or not at all.
 pub fn write(path: &Path, files: &Files) -> Result<u64, NodeError> {
     let bytes = encode(files)?;
+    write_new(path, &bytes)?;
+    Ok(bytes.len() as u64)
+}
+
+/// Writes a file: complete, or not at all.
+pub fn write_new(path: &Path, bytes: &[u8]) -> Result<(), NodeError> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".new");
     let staged = path.with_file_name(name);
     let put = || {
         let mut file = fs::File::create(&staged)?;
-        file.write_all(&bytes)?;
+        file.write_all(bytes)?;
         file.sync_all()?;
         fs::rename(&staged, path)
     };
@@ -139,5 +154,5 @@ pub fn write(path: &Path, files: &Files) -> Result<u64, NodeError> {
         drop(fs::remove_file(&staged));
         return Err(NodeError::file("write", path)(source));
     }
-    Ok(bytes.len() as u64)
+    Ok(())
 }

@@ -1,5 +1,7 @@
 //! Curators: building a dataset from registered works.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use alloy_primitives::{Address, B256, Bytes};
 use probity_chain::{Receipt, Registry, convert};
 use probity_core::{
@@ -12,8 +14,13 @@ use probity_core::{
 };
 use probity_provenance::{
     content::Batch,
-    dataset::{DATASET_TYPE, DatasetPredicate, Manifest, PayeesByStatement, Policy, RemovedWorks},
+    dataset::{
+        DATASET_TYPE, DatasetPredicate, Inputs, Manifest, PayeesByStatement, Policy, RemovedWorks,
+        Resemblances,
+    },
+    near::Fingerprint,
     optout::{self, DenyList, OPT_OUT_SUBJECT},
+    weights::{Counted, TALLY_TYPE, Tallies, Tally, TallyPredicate},
 };
 
 use serde::{Deserialize, Serialize};
@@ -67,9 +74,120 @@ impl Workspace {
         previous: B256,
     ) -> Result<Manifest, NodeError> {
         let batches = self.anchored().await?;
+        self.apply_policy(name, policy, previous, &batches, &BTreeSet::new()).await
+    }
+
+    /// As [`Workspace::plan_dataset`], of chosen works only. Of statements that registered others
+    /// too, the others are left out.
+    pub async fn plan_dataset_of(
+        &self,
+        name: &str,
+        policy: &Policy,
+        previous: B256,
+        works: &BTreeSet<Digest>,
+    ) -> Result<Manifest, NodeError> {
+        let mut batches = self.anchored().await?;
+        batches.retain(|batch| batch.works.iter().any(|(_, work)| works.contains(work)));
+        let all = batches.iter().flat_map(|batch| batch.works.iter().map(|(_, work)| *work));
+        let others = all.filter(|work| !works.contains(work)).collect();
+        self.apply_policy(name, policy, previous, &batches, &others).await
+    }
+
+    /// Those of the works that somebody registered.
+    pub async fn registered(
+        &self,
+        works: &BTreeSet<Digest>,
+    ) -> Result<BTreeSet<Digest>, NodeError> {
+        let batches = self.anchored().await?;
+        let all = batches.iter().flat_map(|batch| batch.works.iter().map(|(_, work)| *work));
+        Ok(all.filter(|work| works.contains(work)).collect())
+    }
+
+    async fn apply_policy(
+        &self,
+        name: &str,
+        policy: &Policy,
+        previous: B256,
+        batches: &[Batch],
+        not_selected: &BTreeSet<Digest>,
+    ) -> Result<Manifest, NodeError> {
         let deny_list = self.deny_list().await?;
         let removed = self.removed_before(previous).await?;
-        Ok(Manifest::build(name, policy, &batches, &deny_list, &removed)?)
+        let known_authors = self.authors_of(previous).await?;
+        // Works on the deny list do not enter anyway, and may be erased.
+        let passed_over =
+            not_selected.iter().chain(deny_list.works()).copied().collect::<BTreeSet<_>>();
+        let fingerprints = self.fingerprints(policy, batches, &passed_over).await?;
+        let tallies = Tallies::count(&policy.weights, &self.tallies().await?);
+        let inputs = Inputs {
+            batches,
+            deny_list: &deny_list,
+            removed: &removed,
+            not_selected,
+            known_authors: &known_authors,
+            resemblances: Resemblances::Computed(&fingerprints),
+            tallies: &tallies,
+        };
+        Ok(Manifest::build(name, policy, &inputs)?)
+    }
+
+    async fn authors_of(&self, version: B256) -> Result<BTreeSet<Address>, NodeError> {
+        if version.is_zero() {
+            return Ok(BTreeSet::new());
+        }
+        let record = self.dataset(version).await?;
+        Ok(self.manifest(&record.manifest.into()).await?.authors())
+    }
+
+    /// What the works are compared by, if the policy asks for near duplicates.
+    async fn fingerprints(
+        &self,
+        policy: &Policy,
+        batches: &[Batch],
+        passed_over: &BTreeSet<Digest>,
+    ) -> Result<BTreeMap<Digest, Fingerprint>, NodeError> {
+        let mut fingerprints = BTreeMap::new();
+        let Some(near) = &policy.near else { return Ok(fingerprints) };
+        for batch in batches {
+            let media_type = &batch.predicate.media_type;
+            for (_, work) in &batch.works {
+                if passed_over.contains(work) || fingerprints.contains_key(work) {
+                    continue;
+                }
+                let bytes = self.work(work).await?;
+                if let Some(fingerprint) = near.fingerprint(media_type, &bytes) {
+                    fingerprints.insert(*work, fingerprint);
+                }
+            }
+        }
+        Ok(fingerprints)
+    }
+
+    /// Votes and usage, in the log's order.
+    async fn tallies(&self) -> Result<Vec<Tally>, NodeError> {
+        let signed = self.statements_of(TALLY_TYPE).await?;
+        Ok(signed.iter().filter_map(|signed| Tally::open(signed).ok()).collect())
+    }
+
+    /// Signs and logs votes for works, or a log of their use.
+    pub async fn publish_tally(
+        &mut self,
+        author: &SecretKey,
+        counted: Counted,
+        counts: &BTreeMap<Digest, u64>,
+    ) -> Result<Digest, NodeError> {
+        let predicate = TallyPredicate {
+            author: author.address()?,
+            counted,
+            counts: counts.values().copied().collect(),
+            time: self.now(),
+        };
+        predicate.check(counts.len())?;
+        let works = counts.keys().map(|work| (work.to_string(), *work));
+        let envelope = Statement::new(TALLY_TYPE, works, &predicate)?.sign(&[author])?;
+        let digest = envelope.payload_digest();
+        self.publish(&[envelope]).await?;
+        Ok(digest)
     }
 
     /// The opted-out works of all registered opt-outs.

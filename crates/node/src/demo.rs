@@ -5,6 +5,7 @@
 //! Development only: the keys' passphrase is public and the token is worthless.
 
 mod challenges;
+mod copies;
 
 use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
@@ -31,7 +32,7 @@ use crate::{
 /// Passphrase of the demo's keys. Public: they hold nothing of worth.
 pub const PASSPHRASE: &str = "probity-demo-insecure";
 /// The digits, shipped with the program.
-const DIGITS: &[u8] = include_bytes!("../../../examples/digits/digits.csv");
+pub(crate) const DIGITS: &[u8] = include_bytes!("../../../examples/digits/digits.csv");
 /// Every fifth row is held out and never registered.
 const HELD_OUT_EVERY: usize = 5;
 /// Seconds of the demo's dispute windows. Real ones are days.
@@ -117,12 +118,12 @@ pub async fn run(
     let mut story = Story::begin(dir, options, clock, show).await?;
     story.fund(options).await?;
     story.contribute(&samples).await?;
-    story.curate("digits-v1").await?;
+    story.curate("digits-v1", &samples).await?;
     story.register_model().await?;
     story.train(&samples).await?;
     let labels = story.challenge_labels(&samples).await?;
     story.earn(REVENUE[0]).await?;
-    story.curate("digits-v2").await?;
+    story.curate("digits-v2", &samples).await?;
     let accuracy = story.train(&samples).await?;
     story.earn(REVENUE[1]).await?;
     let report = story.audit().await?;
@@ -258,8 +259,9 @@ impl<'a> Story<'a> {
         Ok(())
     }
 
-    /// Five creators share the rows out; dave also hands in forty rows of alice's again, bob opts
-    /// twenty of his own out, and mallory gives the wrong label to some of hers.
+    /// Five creators share the rows out; dave also hands in forty rows of alice's again and copies of
+    /// bob's that differ a little, bob opts twenty of his own out, and mallory gives the wrong label to
+    /// some of hers.
     async fn contribute(&mut self, samples: &Samples) -> Result<(), NodeError> {
         self.title("Creators sign and register handwritten digits");
         let fifth = samples.rows.len().div_ceil(5);
@@ -271,6 +273,7 @@ impl<'a> Story<'a> {
         };
         let mut repeated = share(3);
         repeated.extend(share(0).into_iter().take(40));
+        repeated.extend(copies::of(&share(1)));
         // Carol's last thirty rows are under a licence that does not permit training.
         let mut of_carol = share(2);
         let reserved = of_carol.split_off(of_carol.len().saturating_sub(30));
@@ -352,14 +355,15 @@ impl<'a> Story<'a> {
         })
     }
 
-    async fn curate(&mut self, name: &str) -> Result<(), NodeError> {
+    async fn curate(&mut self, name: &str, samples: &Samples) -> Result<(), NodeError> {
         self.title(&format!("A curator builds the dataset `{name}`"));
-        let policy = Policy { commercial: true, ..Policy::default() };
+        let policy = Policy { commercial: true, near: Some(copies::policy()), ..Policy::default() };
         let manifest = self.workspace.plan_dataset(name, &policy, self.dataset).await?;
         self.done(format!("{} items accepted", manifest.items.len()));
         for (reason, count) in manifest.exclusion_counts() {
             self.done(format!("{count} left out: {reason}"));
         }
+        self.show_copies(&manifest, samples)?;
         let curator = self.key("curator")?;
         let plan = DatasetPlan {
             name: manifest.name.clone(),
@@ -442,8 +446,10 @@ impl<'a> Story<'a> {
         let receipt = self.workspace.settle_payout(&customer, model, token).await?;
         self.done(format!("nobody disputed it: accepted for {} gas", receipt.gas));
         for entry in &computation.entries {
-            let claimed = self.workspace.claim(&customer, model, token, entry.account).await?;
-            if let Some(claimed) = claimed {
+            let Some(proof) = self.workspace.prove_claim(model, token, entry.account).await? else {
+                continue;
+            };
+            if let Some(claimed) = self.workspace.claim(&customer, &proof).await? {
                 let who = self.name_of(claimed.account)?;
                 self.done(format!(
                     "{who} gets {} for {} gas",

@@ -2,13 +2,16 @@
 
 use std::{io, path::PathBuf};
 
+use alloy_primitives::{Address, B256};
 use probity_chain::ChainError;
-use probity_compute::{SampleError, TrainError, WeightsError};
+use probity_compute::{SampleError, TensorError, TrainError, WeightsError};
 use probity_core::{
     Digest, json::JsonError, keys::KeyError, keystore::KeystoreError, log::CheckpointError,
     money::MoneyError, statement::StatementError,
 };
-use probity_provenance::{content::ContentError, dataset::DatasetError, payout::PayoutError};
+use probity_provenance::{
+    content::ContentError, dataset::DatasetError, model_signing::SigningError, payout::PayoutError,
+};
 use probity_store::{index::IndexError, log::LogError, objects::ObjectError};
 
 /// Why a use case did not succeed. Nothing is half done: what was signed and logged before stays,
@@ -38,6 +41,25 @@ pub enum NodeError {
         size: u64,
         /// The most that is read.
         limit: u64,
+    },
+    /// Something in a folder of files that is no plain file or folder, or has no portable name.
+    #[error("`{}` {reason}", path.display())]
+    NotAFile {
+        /// What.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// A folder without files.
+    #[error("there are no files in `{}`", .0.display())]
+    NoFiles(PathBuf),
+    /// A folder with more files than are looked at.
+    #[error("`{}` has more than {limit} files", dir.display())]
+    TooManyFiles {
+        /// Which folder.
+        dir: PathBuf,
+        /// The most that are looked at.
+        limit: usize,
     },
     /// No workspace there.
     #[error("`{}` is not a Probity workspace: it has no probity.toml", .0.display())]
@@ -71,6 +93,9 @@ pub enum NodeError {
     /// A key of another scheme than needed.
     #[error("key `{0}` is not of the type needed here")]
     KeyType(String),
+    /// An account where a key that an account binds is needed.
+    #[error("an account needs no binding: expected a p256 or ed25519 key")]
+    KeyBinding,
     /// Several things, or nothing, have this id.
     #[error("nothing in this workspace is called `{0}`")]
     Unknown(String),
@@ -107,9 +132,20 @@ pub enum NodeError {
     /// Works were opted out between planning a dataset and registering it.
     #[error("works were opted out since dataset `{0}` was planned")]
     PlanStale(String),
+    /// A work of somebody else.
+    #[error("work `{work}` was not registered by `{account}`")]
+    NotTheirs {
+        /// The work.
+        work: Digest,
+        /// Who wanted to erase it.
+        account: Address,
+    },
     /// An item whose bytes are not where they should be.
     #[error("the bytes of item `{0}` are not in this workspace")]
     ItemMissing(Digest),
+    /// A claim under a root that is not the pool's.
+    #[error("payout root `{0}` is not the one that the chain accepted last")]
+    RootNotAccepted(B256),
     /// The embedded chain.
     #[error(transparent)]
     DevChain(#[from] probity_devchain::Error),
@@ -143,9 +179,84 @@ pub enum NodeError {
     /// An opt-out.
     #[error(transparent)]
     OptOut(#[from] probity_provenance::optout::OptOutError),
+    /// A dataset's description.
+    #[error(transparent)]
+    Croissant(#[from] probity_provenance::croissant::CroissantError),
+    /// A dataset's items table.
+    #[error(transparent)]
+    Table(#[from] probity_provenance::table::TableError),
     /// A dataset.
     #[error(transparent)]
     Dataset(#[from] DatasetError),
+    /// A run whose command did not end well, or is not known to have ended.
+    #[error("run `{run}` {state}")]
+    RunState {
+        /// The run's record id.
+        run: B256,
+        /// What is the matter.
+        state: String,
+    },
+    /// A file that did not come out of the run.
+    #[error("`{name}` is not an output of run `{run}`")]
+    NotOutput {
+        /// The run's record id.
+        run: B256,
+        /// The file.
+        name: String,
+    },
+    /// A command that cannot be started.
+    #[error("cannot start `{0}`: there is no such program")]
+    CommandUnknown(String),
+    /// A variable that is not set.
+    #[error("variable `{0}` is not set, or is not UTF-8")]
+    VariableMissing(String),
+    /// A variable whose value must not be published.
+    #[error("variable `{0}` looks like a secret, and its value would be published")]
+    VariableSecret(String),
+    /// A settings file that is no TOML.
+    #[error("`{}` is malformed: {reason}", path.display())]
+    Settings {
+        /// Which file.
+        path: PathBuf,
+        /// What the parser said.
+        reason: String,
+    },
+    /// A run of another dataset.
+    #[error("run `{run}` is of dataset `{got}`, expected `{expected}`")]
+    RunDataset {
+        /// The run's record id.
+        run: B256,
+        /// What was asked for.
+        expected: B256,
+        /// What the run committed to.
+        got: B256,
+    },
+    /// A signature that is there already and is not of these files by this key.
+    #[error("`{}` is not a signature of these files by this key: {finding}", path.display())]
+    SignatureStale {
+        /// Which file.
+        path: PathBuf,
+        /// The first thing that is wrong.
+        finding: String,
+    },
+    /// A file that changed while it was registered.
+    #[error("`{}` was written to while it was registered", .0.display())]
+    FileChanged(PathBuf),
+    /// A file whose tensors cannot be told.
+    #[error("`{file}` holds no tensors that can be read")]
+    Tensors {
+        /// Which file.
+        file: String,
+        /// Why.
+        #[source]
+        source: TensorError,
+    },
+    /// A model's signature.
+    #[error(transparent)]
+    Signing(#[from] SigningError),
+    /// Votes or usage.
+    #[error(transparent)]
+    Tally(#[from] probity_provenance::weights::TallyError),
     /// A payout.
     #[error(transparent)]
     Payout(#[from] PayoutError),
@@ -180,8 +291,27 @@ impl NodeError {
         Some(match self {
             Self::NotAWorkspace(_) => "probity demo --keep DIR makes one".to_owned(),
             Self::Exists(_) => "choose another name".to_owned(),
+            Self::KeyBinding | Self::Signing(SigningError::KeyType(_)) => {
+                "probity key new NAME --kind p256 makes one".to_owned()
+            }
+            Self::VariableSecret(name) => {
+                format!("--secret {name} gives it to the command without recording its value")
+            }
+            Self::RunState { run, .. } => format!("probity train status {run} says more"),
+            Self::NotOutput { .. } => {
+                "register the folder that the run put out, as it is".to_owned()
+            }
+            Self::SignatureStale { path, .. } => {
+                format!("remove {}; the command makes a new one", path.display())
+            }
+            Self::NotAFile { .. } => {
+                "put a copy of the file in its place, or leave it out with --ignore".to_owned()
+            }
             Self::KeyType(_) => "probity key list shows the keys; records and bundles are signed by accounts (secp256k1)".to_owned(),
             Self::KeyUnknown(_) => "probity key list shows the keys".to_owned(),
+            Self::RootNotAccepted(_) => {
+                "ask the accountant for a proof of the newest epoch: probity payout prove".to_owned()
+            }
             Self::Unknown(_) | Self::NoModel(_) => {
                 "probity list shows what is here; ids may be shortened".to_owned()
             }

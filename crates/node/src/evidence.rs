@@ -16,14 +16,21 @@ use probity_provenance::{
         self, ChainReference, FORMAT, Files, Inclusions, Index, LogReference, Records, Removal,
         Sealed, seal,
     },
+    command::Provenance,
     content::Batch,
     dataset::{DATASET_TYPE, Manifest},
     ledger,
     optout::{self, OPT_OUT_SUBJECT},
     payout::{Computation, PAYOUT_TYPE},
+    training::ModelFile,
 };
 
-use crate::{NodeError, Workspace, indexer::text};
+use crate::{NodeError, Workspace, archive, indexer::text};
+
+/// Most bytes of a model that go into a bundle; of a larger one only the listing does.
+const MAX_MODEL: u64 = 256 << 20;
+/// Most bytes of a run's log that go into a bundle.
+const MAX_RUN_LOG: u64 = 64 << 20;
 
 /// Audits a bundle's files. With a chain, the bundle's block is looked up there; without one, its
 /// block hash is the exporter's word.
@@ -110,23 +117,114 @@ impl Workspace {
         let (_, head, ..) = self.head(model).await?;
         let position = |checkpoint: &Checkpoint| u8::from(*checkpoint == head);
         collection.records.checkpoints.sort_by_key(position);
-        for checkpoint in &collection.records.checkpoints {
+        self.collect_ancestors(collection).await?;
+        let lineage: Vec<Checkpoint> = collection.records.lineage().cloned().collect();
+        for checkpoint in &lineage {
             collection.statements.insert(checkpoint.statement.into());
             let run: Run = self.record(checkpoint.run).await?;
             collection.statements.insert(run.statement.into());
-            collection.records.runs.push(run);
-            let mut dataset: Option<B256> = Some(checkpoint.dataset);
-            while let Some(id) = dataset {
-                let record: Dataset = self.dataset(id).await?;
-                dataset = Some(record.previous).filter(|previous| !previous.is_zero());
+            if !collection.records.runs.contains(&run) {
+                self.collect_command(&run, collection).await?;
+                collection.records.runs.push(run);
+            }
+            for record in self.versions(checkpoint.dataset).await? {
                 if !collection.records.datasets.contains(&record) {
                     collection.records.datasets.push(record);
                 }
             }
         }
         oldest_first(&mut collection.records.datasets);
-        for (name, bytes) in self.checkpoint_files(&head.statement.into()).await? {
-            collection.files.insert(format!("{}{name}", bundle::MODEL), bytes);
+        self.collect_files(&head, collection).await
+    }
+
+    /// What is said of the end of a run's command, its log, and the marks of it.
+    async fn collect_command(
+        &self,
+        run: &Run,
+        collection: &mut Collection,
+    ) -> Result<(), NodeError> {
+        collection.statements.extend(self.mark_statements(run).await?);
+        let Some(signed) = self.provenance_of(run).await? else { return Ok(()) };
+        collection.statements.insert(signed.digest);
+        let log = Provenance::of(&signed.statement)?.log();
+        if let Some(log) = log
+            && self.objects.size(&log).await?.is_some_and(|size| size <= MAX_RUN_LOG)
+        {
+            let bytes = self.objects.get(&log).await?;
+            collection.files.insert(bundle::run_log_name(record_id(run)), bytes.to_vec());
+        }
+        Ok(())
+    }
+
+    /// A dataset version and those before it.
+    pub(crate) async fn versions(&self, dataset: B256) -> Result<Vec<Dataset>, NodeError> {
+        let mut versions = Vec::new();
+        let mut next: Option<B256> = Some(dataset);
+        while let Some(id) = next {
+            let record: Dataset = self.dataset(id).await?;
+            next = Some(record.previous).filter(|previous| !previous.is_zero());
+            versions.push(record);
+        }
+        Ok(versions)
+    }
+
+    /// The checkpoints of other models that the model's were made from, as far as this workspace knows
+    /// all about them. Where it does not, the audit says that they are missing.
+    async fn collect_ancestors(&self, collection: &mut Collection) -> Result<(), NodeError> {
+        let parents = |checkpoint: &Checkpoint| checkpoint.parents.clone();
+        let mut left: Vec<B256> = collection.records.checkpoints.iter().flat_map(parents).collect();
+        while let Some(id) = left.pop() {
+            if collection.records.lineage().any(|known| record_id(known) == id) {
+                continue;
+            }
+            let checkpoint: Checkpoint = self.record(id).await?;
+            if self.is_documented(&checkpoint).await? {
+                left.extend(parents(&checkpoint));
+                collection.records.ancestors.push(checkpoint);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the statements and manifests behind a checkpoint are here.
+    async fn is_documented(&self, checkpoint: &Checkpoint) -> Result<bool, NodeError> {
+        let run: Run = self.record(checkpoint.run).await?;
+        let mut statements: Vec<Digest> = vec![checkpoint.statement.into(), run.statement.into()];
+        for dataset in self.versions(checkpoint.dataset).await? {
+            let digest = Digest::from(dataset.manifest);
+            if self.objects.size(&digest).await?.is_none() {
+                return Ok(false);
+            }
+            statements.extend(self.manifest(&digest).await?.sources);
+        }
+        for statement in &statements {
+            if self.index.statement(statement).await?.is_none() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// The newest checkpoint's files, or only their listing; and their signature.
+    async fn collect_files(
+        &self,
+        head: &Checkpoint,
+        collection: &mut Collection,
+    ) -> Result<(), NodeError> {
+        let (said, files) = self.checkpoint_statement(&head.statement.into()).await?;
+        let size = files.iter().fold(0u64, |sum, file| sum.saturating_add(file.size));
+        let name = |file: &ModelFile| format!("{}{}", bundle::MODEL, file.name);
+        if size <= MAX_MODEL && files.iter().all(|file| archive::is_name(&name(file))) {
+            for file in &files {
+                let bytes = self.objects.get(&file.sha256).await?;
+                collection.files.insert(name(file), bytes.to_vec());
+            }
+        } else {
+            collection.files.insert(bundle::LISTING.to_owned(), json::canonical(&files)?);
+        }
+        if let Some(signature) = said.signature {
+            let bytes = self.objects.get(&signature.sha256).await?;
+            collection.files.insert(bundle::MODEL_SIGNATURE.to_owned(), bytes.to_vec());
         }
         Ok(())
     }
@@ -140,10 +238,14 @@ impl Workspace {
             let id = record_id(dataset);
             collection.files.insert(bundle::manifest_name(&digest), manifest.to_json()?);
             collection.statements.extend(&manifest.sources);
-            for statement in self.index.statements_about(&digest).await? {
-                let curator = PublicKey::Account(dataset.author).key_id();
-                if statement.predicate_type == DATASET_TYPE && statement.author == curator {
-                    collection.statements.insert(statement.digest);
+            collection.statements.extend(&manifest.tallies);
+            for row in self.index.statements_about(&digest).await? {
+                if row.predicate_type != DATASET_TYPE {
+                    continue;
+                }
+                let (signed, _) = self.statement(&row.digest).await?;
+                if signed.signers.contains(&PublicKey::Account(dataset.author)) {
+                    collection.statements.insert(row.digest);
                 }
             }
             for index in self.removed_items(id, &manifest).await? {
@@ -204,6 +306,13 @@ impl Workspace {
             works.extend(listed);
         }
         let signed = self.log().folder().checkpoint(&self.log_verifier()?)?.size();
+        for (statement, erasure) in self.erasures().await? {
+            let row = self.index.statement(&statement).await?;
+            let is_covered = row.is_some_and(|row| row.log_index < signed);
+            if is_covered && !erasure.works.is_disjoint(&works) {
+                collection.statements.insert(statement);
+            }
+        }
         for row in self.index.records("opt-out", None, u32::MAX).await? {
             let Ok(record) = Self::body::<OptOut>(&row) else { continue };
             // In the order of the chain: the first one is taken, and the work is done with.
@@ -257,6 +366,11 @@ impl Workspace {
         let key = self.log_verifier()?;
         let checkpoint = self.log().folder().checkpoint(&key)?;
         let note = self.log().folder().checkpoint_bytes()?.unwrap_or_default();
+        let mut bindings = BTreeSet::new();
+        for digest in &collection.statements {
+            bindings.extend(self.bindings_of(&self.statement(digest).await?.0).await?);
+        }
+        collection.statements.extend(bindings);
         let mut inclusions = Inclusions::new();
         for digest in &collection.statements {
             let unknown = || NodeError::Unknown(digest.to_string());
@@ -328,7 +442,7 @@ fn registry_slots(model: B256, collection: &Collection) -> Vec<B256> {
     ids.extend(records.datasets.iter().map(record_id));
     ids.extend(records.runs.iter().map(record_id));
     ids.extend(records.models.iter().map(record_id));
-    ids.extend(records.checkpoints.iter().map(record_id));
+    ids.extend(records.lineage().map(record_id));
     let mut slots: BTreeSet<B256> = BTreeSet::new();
     for id in &ids {
         slots.insert(ledger::record_slot(*id));

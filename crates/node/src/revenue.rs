@@ -1,8 +1,7 @@
 //! Revenue and payouts.
 
 use alloy_primitives::{Address, B256, Bytes, U256};
-use alloy_sol_types::SolCall as _;
-use probity_chain::{PayoutVault, Payouts, Receipt, Token, convert};
+use probity_chain::{ChainError, Client, PayoutVault, Payouts, Receipt, Token, convert};
 use probity_core::{
     Digest,
     dsse::Envelope,
@@ -13,6 +12,7 @@ use probity_core::{
     statement::Statement,
 };
 use probity_provenance::{
+    claim::ClaimProof,
     dataset::Manifest,
     payout::{Before, Computation, Entry, Inputs, PAYOUT_TYPE, Terms, compute},
 };
@@ -48,8 +48,7 @@ impl Workspace {
         let amount = U256::from(amount);
         let call = Payouts::payCall { model, token, amount, reference_: reference };
         if token.is_zero() {
-            let data = Bytes::from(call.abi_encode());
-            return Ok(self.chain().send_raw(payer, payouts, data, amount).await?);
+            return Ok(self.chain().send_with(payer, payouts, &call, amount).await?);
         }
         self.approve(payer, token, payouts, amount).await?;
         Ok(self.chain().send(payer, payouts, &call).await?)
@@ -309,27 +308,69 @@ impl Workspace {
         Ok(self.chain().send(payer, self.chain().contracts().payouts, &call).await?)
     }
 
-    /// Pays an account what the newest accepted root owes it; `None` where that is nothing.
-    pub async fn claim(
+    /// What the newest accepted root owes an account in all; `None` where that is nothing.
+    pub async fn prove_claim(
         &self,
-        payer: &SecretKey,
         model: B256,
         token: Address,
         account: Address,
-    ) -> Result<Option<Claimed>, NodeError> {
+    ) -> Result<Option<ClaimProof>, NodeError> {
         self.sync().await?;
-        let vault = self.chain().contracts().vault(model, token);
         let Some(computation) = self.computations(model, token).await?.pop() else {
             return Ok(None);
         };
         let Some((cumulative, proof)) = computation.claim(account)? else { return Ok(None) };
-        let before = self.chain().call(vault, &PayoutVault::claimedCall { account }).await?;
-        let amount = U256::from(cumulative).saturating_sub(before);
-        if amount.is_zero() {
+        Ok(Some(ClaimProof {
+            chain_id: self.chain().chain_id(),
+            vault: self.chain().contracts().vault(model, token),
+            model,
+            token,
+            epoch: computation.epoch,
+            root: computation.tree()?.root(),
+            account,
+            cumulative,
+            proof,
+        }))
+    }
+
+    /// Pays an account what a proof says it is owed; `None` where it has all of it.
+    pub async fn claim(
+        &self,
+        payer: &SecretKey,
+        proof: &ClaimProof,
+    ) -> Result<Option<Claimed>, NodeError> {
+        let ClaimProof { account, cumulative, .. } = *proof;
+        let claimable = claimable(self.chain(), proof).await?;
+        let amount = claimable.ok_or(NodeError::RootNotAccepted(proof.root))?;
+        if amount == 0 {
             return Ok(None);
         }
-        let call = PayoutVault::claimCall { account, cumulative: U256::from(cumulative), proof };
+        let cumulative = U256::from(cumulative);
+        let call = PayoutVault::claimCall { account, cumulative, proof: proof.proof.clone() };
+        let vault = self.chain().contracts().vault(proof.model, proof.token);
         let receipt = self.chain().send(payer, vault, &call).await?;
-        Ok(Some(Claimed { account, amount: amount.saturating_to(), receipt }))
+        Ok(Some(Claimed { account, amount, receipt }))
     }
+}
+
+/// What is left to claim of a proof on its chain; `None` unless its root is the one that the pool's
+/// vault has accepted last.
+///
+/// # Errors
+/// [`probity_chain::ChainError::ChainId`] where the proof is of another chain.
+pub async fn claimable(chain: &Client, proof: &ClaimProof) -> Result<Option<u128>, NodeError> {
+    chain.expect_chain_id(proof.chain_id)?;
+    // Not the address that the proof names: anybody can deploy something that answers.
+    let vault = chain.contracts().vault(proof.model, proof.token);
+    let root = match chain.call(vault, &PayoutVault::rootCall {}).await {
+        // Nothing was ever paid out there.
+        Err(ChainError::NotDeployed(_)) => return Ok(None),
+        root => root?,
+    };
+    if root != proof.root || vault != proof.vault || !proof.leads_to_root() {
+        return Ok(None);
+    }
+    let account = proof.account;
+    let before = chain.call(vault, &PayoutVault::claimedCall { account }).await?;
+    Ok(Some(U256::from(proof.cumulative).saturating_sub(before).saturating_to()))
 }

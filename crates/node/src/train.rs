@@ -1,4 +1,4 @@
-//! Trainers: committing a run, training on exactly a manifest's items, registering the checkpoint.
+//! Trainers: committing a run, and training on exactly a manifest's items.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,6 @@ use alloy_primitives::{Address, B256, Bytes};
 use probity_chain::{Receipt, Registry, convert};
 use probity_compute::{Mlp, MlpConfig, Progress, Sample};
 use probity_core::{
-    Digest,
     json::{self, JsonError},
     keys::SecretKey,
     records::{Checkpoint, Court, Model, Run, record_id},
@@ -14,13 +13,11 @@ use probity_core::{
 };
 use probity_provenance::{
     dataset::{Item, Manifest},
-    training::{
-        CHECKPOINT_TYPE, CheckpointPredicate, MODEL_TYPE, ModelFile, ModelPredicate, RUN_TYPE,
-        RunPredicate, files_digest,
-    },
+    training::{MODEL_TYPE, ModelFile, ModelPredicate, RUN_TYPE, RunPredicate},
 };
+use serde::Serialize;
 
-use crate::{NodeError, Workspace};
+use crate::{NodeError, Workspace, checkpoint::CheckpointPlan};
 
 /// Name of the weights in a checkpoint.
 pub(crate) const WEIGHTS: &str = "model.safetensors";
@@ -90,6 +87,17 @@ impl Workspace {
         manifest: &Manifest,
         config: &MlpConfig,
     ) -> Result<(B256, Run, Receipt), NodeError> {
+        self.commit_config(trainer, dataset, manifest, config).await
+    }
+
+    /// As `commit_run`, to any configuration.
+    pub(crate) async fn commit_config(
+        &mut self,
+        trainer: &SecretKey,
+        dataset: B256,
+        manifest: &Manifest,
+        config: &impl Serialize,
+    ) -> Result<(B256, Run, Receipt), NodeError> {
         let author = trainer.address()?;
         let config = serde_json::to_value(config).map_err(JsonError::from)?;
         let manifest = manifest.digest()?;
@@ -127,7 +135,7 @@ impl Workspace {
 
     /// An item's bytes, read by digest, as a sample.
     pub(crate) async fn sample(&self, item: &Item) -> Result<Sample, NodeError> {
-        let bytes = self.objects.get(&item.digest).await?;
+        let bytes = self.work(&item.digest).await?;
         let text = String::from_utf8_lossy(&bytes);
         Sample::parse(text.trim_end()).map_err(|source| NodeError::Sample {
             path: item.digest.to_string().into(),
@@ -136,7 +144,7 @@ impl Workspace {
         })
     }
 
-    /// Stores the files, signs and logs the outcome, and registers the checkpoint.
+    /// Stores the files and registers them as a checkpoint.
     pub async fn register_checkpoint(
         &mut self,
         trainer: &SecretKey,
@@ -145,55 +153,12 @@ impl Workspace {
         trained: &Trained,
         metrics: BTreeMap<String, String>,
     ) -> Result<(B256, Checkpoint, Receipt), NodeError> {
-        let mut listing = Vec::new();
+        let mut files = Vec::new();
         for (name, bytes) in &trained.files {
             let sha256 = self.objects.put(bytes.clone()).await?;
-            listing.push(ModelFile { name: name.clone(), size: bytes.len() as u64, sha256 });
+            files.push(ModelFile { name: name.clone(), size: bytes.len() as u64, sha256 });
         }
-        let author = trainer.address()?;
-        let digest = files_digest(&listing)?;
-        let predicate = CheckpointPredicate {
-            author,
-            model,
-            run: record_id(run),
-            dataset: run.dataset,
-            digest,
-            metrics,
-            time: self.now(),
-        };
-        let subjects = listing.into_iter().map(|file| (file.name, file.sha256));
-        let envelope = Statement::new(CHECKPOINT_TYPE, subjects, &predicate)?.sign(&[trainer])?;
-        let statement = envelope.payload_digest();
-        let checkpoint = Checkpoint {
-            model,
-            digest: digest.into(),
-            dataset: run.dataset,
-            run: record_id(run),
-            parents: vec![],
-            statement: statement.into(),
-            author,
-        };
-        let call = Registry::registerCheckpointCall {
-            checkpoint: convert(&checkpoint)?,
-            run: convert(run)?,
-            signature: Bytes::new(),
-        };
-        let registry = self.chain().contracts().registry;
-        let receipt = self.publish_and_send(trainer, envelope, registry, &call).await?;
-        Ok((record_id(&checkpoint), checkpoint, receipt))
-    }
-
-    /// A checkpoint's files, from the objects, by the statement that lists them.
-    pub(crate) async fn checkpoint_files(
-        &self,
-        statement: &Digest,
-    ) -> Result<BTreeMap<String, Vec<u8>>, NodeError> {
-        let (signed, _) = self.statement(statement).await?;
-        let mut files = BTreeMap::new();
-        for subject in signed.statement.subject {
-            let bytes = self.objects.get(&subject.digest.sha256).await?;
-            files.insert(subject.name, bytes.to_vec());
-        }
-        Ok(files)
+        let plan = CheckpointPlan { model, run, parents: vec![], metrics };
+        self.publish_checkpoint(trainer, plan, files, None).await
     }
 }

@@ -280,6 +280,14 @@ impl Workspace {
         Ok(self.chain.send(key, to, call).await?)
     }
 
+    /// The workspace with a chain to which nothing is sent: the first transaction of a use case is
+    /// rehearsed, and ends it with [`probity_chain::ChainError::Rehearsed`] before anything is
+    /// logged. Objects that were stored on the way stay; nothing refers to them.
+    #[must_use]
+    pub fn rehearsing(self) -> Self {
+        Self { chain: self.chain.rehearsing(), ..self }
+    }
+
     /// Signs the log's checkpoint and announces it on chain.
     pub async fn anchor_log(
         &mut self,
@@ -291,15 +299,21 @@ impl Workspace {
         if signer.verifier().to_string() != self.config.log_key {
             return Err(NodeError::KeyType("log".to_owned()));
         }
+        let announce = |root, size, statement| Registry::announceCall {
+            subject: keccak256(&origin),
+            root,
+            size,
+            statement,
+        };
+        // Before anything is signed; the statement is not known then.
+        let registry = self.chain.contracts().registry;
+        let rehearsed = announce(B256::from(self.log.root()), self.log.size(), B256::ZERO);
+        self.chain.rehearse(payer.address()?, registry, &rehearsed).await?;
         let checkpoint = self.log.checkpoint(&signer)?;
         let note = self.log.folder().checkpoint_bytes()?.unwrap_or_default();
-        let call = Registry::announceCall {
-            subject: keccak256(&origin),
-            root: B256::from(*checkpoint.root()),
-            size: checkpoint.size(),
-            statement: Digest::of(&note).into(),
-        };
-        self.chain.send(payer, self.chain.contracts().registry, &call).await?;
+        let (root, statement) = (B256::from(*checkpoint.root()), Digest::of(&note).into());
+        let call = announce(root, checkpoint.size(), statement);
+        self.chain.send(payer, registry, &call).await?;
         Ok(checkpoint)
     }
 
@@ -308,7 +322,9 @@ impl Workspace {
         let unknown = || NodeError::Unknown(digest.to_string());
         let row = self.index.statement(digest).await?.ok_or_else(unknown)?;
         let bytes = self.objects.get(&row.envelope).await?;
-        Ok((statement::open(&bytes)?, row.envelope))
+        let mut signed = statement::open(&bytes)?;
+        self.resolve_signers(&mut signed).await?;
+        Ok((signed, row.envelope))
     }
 
     /// All statements of a type, in the log's order.
@@ -316,7 +332,9 @@ impl Workspace {
         let mut found = Vec::new();
         for row in self.index.statements_of_type(kind).await? {
             let bytes = self.objects.get(&row.envelope).await?;
-            found.push(statement::open(&bytes)?);
+            let mut signed = statement::open(&bytes)?;
+            self.resolve_signers(&mut signed).await?;
+            found.push(signed);
         }
         Ok(found)
     }

@@ -4,10 +4,12 @@
 //! asserted; nothing is shown as stronger than its evidence.
 
 mod answers;
+mod checkpoints;
 mod data;
 mod ledger_checks;
 mod money;
 mod relations;
+mod runs;
 mod signed;
 
 use alloy_primitives::{Address, B256};
@@ -169,6 +171,7 @@ pub fn audit(files: &Files, context: Context<'_>) -> Report {
     audit.check_complete();
     let statements = audit.check_statements();
     let batches = audit.check_batches(&statements);
+    audit.check_erasures(&statements, &batches);
     let manifests = audit.check_datasets(&statements, &batches);
     audit.check_training(&statements, &manifests);
     let payouts = audit.check_payouts(&statements, &manifests, &batches);

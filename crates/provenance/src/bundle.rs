@@ -11,6 +11,9 @@
 //! | `manifests/DIGEST.json`, `deny-lists/DIGEST.json` | the dataset versions and the opt-out lists they were checked against |
 //! | `payouts/TOKEN-EPOCH.json` | payout computations |
 //! | `model/NAME` | the checkpoint's files |
+//! | `model.json` | their listing, where the files themselves are left out |
+//! | `model.sig` | their OpenSSF signature |
+//! | `runs/ID.log` | what the commands of its runs wrote |
 
 use std::collections::BTreeMap;
 
@@ -50,6 +53,16 @@ pub const STATEMENTS: &str = "statements/";
 pub const PAYOUTS: &str = "payouts/";
 /// Folder of the checkpoint's files.
 pub const MODEL: &str = "model/";
+
+/// The listing of the checkpoint's files, where they are left out: its digest is the checkpoint's.
+pub const LISTING: &str = "model.json";
+/// The OpenSSF signature of the checkpoint's files.
+pub const MODEL_SIGNATURE: &str = "model.sig";
+
+/// Where the log of a run is, by its record id.
+pub fn run_log_name(run: B256) -> String {
+    format!("runs/{}.log", Digest::from(run))
+}
 
 /// Where a manifest is.
 pub fn manifest_name(digest: &Digest) -> String {
@@ -140,6 +153,8 @@ pub struct Records {
     pub models: Vec<Model>,
     /// Its checkpoints, oldest first.
     pub checkpoints: Vec<Checkpoint>,
+    /// Checkpoints of other models that its own were made from, directly or not.
+    pub ancestors: Vec<Checkpoint>,
     /// Items that challenges removed.
     pub removals: Vec<Removal>,
 }
@@ -160,9 +175,19 @@ const MAX_VERSIONS: usize = 256;
 impl Records {
     /// Whether checking them all would take more than anybody should spend on a stranger's bundle.
     pub(crate) fn is_excessive(&self) -> bool {
-        let versions =
-            [self.datasets.len(), self.runs.len(), self.models.len(), self.checkpoints.len()];
+        let versions = [
+            self.datasets.len(),
+            self.runs.len(),
+            self.models.len(),
+            self.checkpoints.len(),
+            self.ancestors.len(),
+        ];
         versions.iter().any(|count| *count > MAX_VERSIONS)
+    }
+
+    /// The model's checkpoints and those that they were made from.
+    pub fn lineage(&self) -> impl Iterator<Item = &Checkpoint> {
+        self.checkpoints.iter().chain(&self.ancestors)
     }
 
     /// Positions of the items removed from a dataset version.

@@ -1,5 +1,8 @@
 //! Datasets: which contents enter, with what weight, and why others do not.
 
+mod build;
+mod difference;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use alloy_primitives::{Address, B256};
@@ -7,14 +10,18 @@ use probity_core::{
     Digest,
     json::{self, JsonError},
     merkle::StandardTree,
-    records::{DatasetItem, record_id},
+    records::DatasetItem,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::{
     content::{Batch, Payee},
+    near::{Fingerprint, NearPolicy, Resemblance},
     optout::DenyList,
+    weights::{Formula, Tallies},
 };
+
+pub use difference::Difference;
 
 /// Predicate type of the curator's statement about a manifest.
 pub const DATASET_TYPE: &str = "https://probity.dev/dataset/v1";
@@ -51,6 +58,19 @@ pub struct Policy {
     /// Most items of one author; 0 is no limit.
     #[serde(default)]
     pub max_items_per_author: u64,
+    /// Most items of an author who has none in the version before; 0 is no limit.
+    #[serde(default)]
+    pub max_items_per_new_author: u64,
+    /// Most items of all such authors together, so that many names gain no more than one; 0 is no
+    /// limit.
+    #[serde(default)]
+    pub max_items_of_new_authors: u64,
+    /// Which works count as near duplicates; without it none do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub near: Option<NearPolicy>,
+    /// What items weigh.
+    #[serde(default)]
+    pub weights: Formula,
 }
 
 /// Why a content is not in the dataset.
@@ -74,13 +94,28 @@ pub enum Exclusion {
         /// Its SPDX expression.
         spdx: String,
     },
+    /// The curator chose among registered works, and not this one.
+    NotSelected,
     /// The same bytes came before.
     ExactDuplicate {
         /// Content id of the first.
         of: B256,
     },
+    /// It resembles one that is in.
+    NearDuplicate {
+        /// Content id of that one.
+        of: B256,
+        /// By which method, and how much.
+        resemblance: Resemblance,
+    },
     /// The author has as many items as the policy admits.
     AuthorOverCap,
+    /// The author is new, and has as many items as the policy admits of a new one.
+    NewAuthorOverCap,
+    /// New authors together have as many items as the policy admits.
+    NewAuthorsOverCap,
+    /// The policy's formula gives it no weight.
+    WithoutWeight,
     /// Removed from an earlier version by a challenge.
     RemovedByChallenge,
 }
@@ -141,6 +176,9 @@ pub struct Manifest {
     pub deny_list: Digest,
     /// Statements whose contents were considered, in order.
     pub sources: Vec<Digest>,
+    /// Statements of votes or usage that the weights were computed from, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tallies: Vec<Digest>,
     /// What is in.
     pub items: Vec<Item>,
     /// What is not, and why.
@@ -158,41 +196,56 @@ pub enum DatasetError {
     Json(#[from] JsonError),
 }
 
+/// Where near duplicates are known from.
+#[derive(Debug, Clone, Copy)]
+pub enum Resemblances<'a> {
+    /// What the works are compared by. A work that is not in it resembles nothing.
+    Computed(&'a BTreeMap<Digest, Fingerprint>),
+    /// Exclusions that a manifest names. They count where the policy and what was accepted before
+    /// permit them; whether the works are so alike, and which others are, only the works show.
+    Claimed(&'a [Excluded]),
+}
+
+/// Everything a dataset is built from.
+#[derive(Debug, Clone, Copy)]
+pub struct Inputs<'a> {
+    /// What was registered, in order.
+    pub batches: &'a [Batch],
+    /// Opted-out works.
+    pub deny_list: &'a DenyList,
+    /// What challenges removed from earlier versions.
+    pub removed: &'a RemovedWorks,
+    /// Works that the curator did not choose.
+    pub not_selected: &'a BTreeSet<Digest>,
+    /// Authors of the version before.
+    pub known_authors: &'a BTreeSet<Address>,
+    /// Near duplicates.
+    pub resemblances: Resemblances<'a>,
+    /// Votes and usage.
+    pub tallies: &'a Tallies,
+}
+
 impl Manifest {
-    /// Applies a policy to batches, in order. Deterministic: the same inputs give the same bytes.
-    ///
-    /// Each accepted content weighs 1.
-    pub fn build(
-        name: &str,
-        policy: &Policy,
-        batches: &[Batch],
-        deny_list: &DenyList,
-        removed: &RemovedWorks,
-    ) -> Result<Self, DatasetError> {
-        let mut builder = Builder {
-            policy,
-            deny_list,
-            removed,
-            first_by_digest: BTreeMap::new(),
-            items_by_author: BTreeMap::new(),
-            items: vec![],
-            excluded: vec![],
-        };
-        for batch in batches {
-            builder.add(batch);
-        }
-        let Builder { items, excluded, .. } = builder;
+    /// Applies a policy to what was registered. Deterministic: the same inputs give the same bytes.
+    pub fn build(name: &str, policy: &Policy, inputs: &Inputs<'_>) -> Result<Self, DatasetError> {
+        let (items, excluded) = build::apply(policy, inputs);
         if items.is_empty() {
             return Err(DatasetError::Empty(excluded.len()));
         }
         Ok(Self {
             name: name.to_owned(),
             policy: policy.clone(),
-            deny_list: deny_list.commitment(),
-            sources: batches.iter().map(|batch| batch.statement).collect(),
+            deny_list: inputs.deny_list.commitment(),
+            sources: inputs.batches.iter().map(|batch| batch.statement).collect(),
+            tallies: inputs.tallies.statements().to_vec(),
             items,
             excluded,
         })
+    }
+
+    /// Who has items in it.
+    pub fn authors(&self) -> BTreeSet<Address> {
+        self.items.iter().map(|item| item.author).collect()
     }
 
     /// The canonical bytes that [`Manifest::digest`] is over.
@@ -234,74 +287,14 @@ impl Exclusion {
             Self::LicenceNotAccepted { .. } => "licence-not-accepted",
             Self::TrainingNotPermitted { .. } => "training-not-permitted",
             Self::CommercialNotPermitted { .. } => "commercial-not-permitted",
+            Self::NotSelected => "not-selected",
             Self::ExactDuplicate { .. } => "exact-duplicate",
+            Self::NearDuplicate { .. } => "near-duplicate",
             Self::AuthorOverCap => "author-over-cap",
+            Self::NewAuthorOverCap => "new-author-over-cap",
+            Self::NewAuthorsOverCap => "new-authors-over-cap",
+            Self::WithoutWeight => "without-weight",
             Self::RemovedByChallenge => "removed-by-challenge",
-        }
-    }
-}
-
-struct Builder<'a> {
-    policy: &'a Policy,
-    deny_list: &'a DenyList,
-    removed: &'a RemovedWorks,
-    first_by_digest: BTreeMap<Digest, B256>,
-    items_by_author: BTreeMap<Address, u64>,
-    items: Vec<Item>,
-    excluded: Vec<Excluded>,
-}
-
-impl Builder<'_> {
-    fn add(&mut self, batch: &Batch) {
-        let refused = self.licence_exclusion(batch);
-        for content in &batch.contents {
-            let (id, digest) = (record_id(content), Digest::from(content.digest));
-            let exclusion =
-                refused.clone().or_else(|| self.content_exclusion(digest, content.author));
-            if let Some(exclusion) = exclusion {
-                let author = content.author;
-                self.excluded.push(Excluded { content: id, digest, author, exclusion });
-                continue;
-            }
-            self.first_by_digest.insert(digest, id);
-            *self.items_by_author.entry(content.author).or_default() += 1;
-            self.items.push(Item {
-                index: self.items.len() as u64,
-                content: id,
-                digest,
-                author: content.author,
-                statement: batch.statement,
-                weight: 1,
-            });
-        }
-    }
-
-    fn licence_exclusion(&self, batch: &Batch) -> Option<Exclusion> {
-        let terms = &batch.predicate.licence;
-        let spdx = terms.spdx.clone();
-        if !terms.allows_training() {
-            Some(Exclusion::TrainingNotPermitted { spdx })
-        } else if self.policy.commercial && !terms.commercial {
-            Some(Exclusion::CommercialNotPermitted { spdx })
-        } else if !self.policy.licences.is_empty() && !self.policy.licences.contains(&spdx) {
-            Some(Exclusion::LicenceNotAccepted { spdx })
-        } else {
-            None
-        }
-    }
-
-    fn content_exclusion(&self, digest: Digest, author: Address) -> Option<Exclusion> {
-        let cap = self.policy.max_items_per_author;
-        if self.deny_list.contains(&digest) {
-            Some(Exclusion::OptedOut)
-        } else if self.removed.contains(&(author, digest)) {
-            Some(Exclusion::RemovedByChallenge)
-        } else if let Some(first) = self.first_by_digest.get(&digest) {
-            Some(Exclusion::ExactDuplicate { of: *first })
-        } else if cap > 0 && self.items_by_author.get(&author).is_some_and(|count| *count >= cap) {
-            Some(Exclusion::AuthorOverCap)
-        } else {
-            None
         }
     }
 }

@@ -15,20 +15,23 @@ use probity_core::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::dataset::{Manifest, PayeesByStatement};
+use crate::{
+    dataset::{Manifest, PayeesByStatement},
+    weights::Formula,
+};
 
 /// Predicate type of an accountant's statement about a payout computation.
 pub const PAYOUT_TYPE: &str = "https://probity.dev/payout/v1";
 
 /// Amounts are decimal strings in JSON.
-mod decimal {
+pub(crate) mod decimal {
     use serde::{Deserialize, Deserializer, Serializer};
 
-    pub(super) fn serialize<S: Serializer>(value: &u128, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(value: &u128, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(value)
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
         deserializer: D,
     ) -> Result<u128, D::Error> {
         let text = String::deserialize(deserializer)?;
@@ -159,6 +162,8 @@ pub struct Computation {
     pub epoch: u64,
     /// The terms applied.
     pub terms: Terms,
+    /// What the dataset's items weigh, as its policy says.
+    pub weights: Formula,
     /// The figures before.
     pub before: Before,
     /// Positions of the dataset's items that challenges had removed, ascending.
@@ -246,6 +251,7 @@ pub fn compute(inputs: &Inputs<'_>) -> Result<Computation, PayoutError> {
         formula: FORMULA.to_owned(),
         epoch: inputs.epoch,
         terms: terms.clone(),
+        weights: inputs.manifest.policy.weights.clone(),
         before,
         removed: inputs.removed.to_vec(),
         removed_weight,
@@ -353,9 +359,10 @@ mod tests {
         };
         Manifest {
             name: "test".into(),
-            policy: Policy { licences: [].into(), commercial: false, max_items_per_author: 0 },
+            policy: Policy::default(),
             deny_list: Digest::default(),
             sources: vec![],
+            tallies: vec![],
             items: weights.iter().enumerate().map(item).collect(),
             excluded: vec![],
         }

@@ -56,8 +56,22 @@ pub struct CheckpointPredicate {
     pub digest: Digest,
     /// Measured results, decimals as strings (for example `heldOutAccuracy`).
     pub metrics: BTreeMap<String, String>,
+    /// The OpenSSF signature of the same files, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signature: Option<ModelSignature>,
     /// When it was signed, Unix seconds.
     pub time: u64,
+}
+
+/// A signature of a checkpoint's files ([`model_signing`](crate::model_signing)). The account that
+/// names it vouches for its key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelSignature {
+    /// [`PublicKey::key_id`](probity_core::keys::PublicKey::key_id) of the key.
+    pub key: String,
+    /// Digest of the bundle.
+    pub sha256: Digest,
 }
 
 /// What an owner says about a model.
@@ -82,6 +96,23 @@ pub struct ModelFile {
     pub size: u64,
     /// Digest of the bytes.
     pub sha256: Digest,
+}
+
+/// Longest path within a checkpoint, in bytes.
+const MAX_PATH: usize = 1024;
+
+/// Whether a text names a file within a folder, the same on every system: relative, `/`-separated,
+/// without `.`, `..`, empty parts, back slashes or control characters.
+///
+/// ```
+/// use probity_provenance::training::is_path;
+/// assert!(is_path("weights/part-1.safetensors"));
+/// assert!(!is_path("../secret") && !is_path("/etc/passwd") && !is_path("a//b"));
+/// ```
+pub fn is_path(name: &str) -> bool {
+    let is_plain = |c: char| !c.is_control() && c != '\\';
+    let is_part = |part: &str| !matches!(part, "" | "." | "..");
+    name.len() <= MAX_PATH && name.chars().all(is_plain) && name.split('/').all(is_part)
 }
 
 /// The digest of a checkpoint: over the canonical listing of names, sizes and digests, sorted by

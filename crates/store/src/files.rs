@@ -3,7 +3,7 @@
 use std::{
     fs::{self, File},
     io::{self, Write as _},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 /// Creates `dir` and its missing parents, each durably.
@@ -26,12 +26,36 @@ pub(crate) fn sync_folder(dir: &Path) -> io::Result<()> {
     File::open(dir)?.sync_all()
 }
 
+fn staged(path: &Path) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".new");
+    path.with_file_name(name)
+}
+
+/// Replaces several files: no name is touched before every content is on disk.
+pub fn replace_all(files: &[(PathBuf, Vec<u8>)]) -> io::Result<()> {
+    let put = || {
+        for (path, bytes) in files {
+            let mut file = File::create(staged(path))?;
+            file.write_all(bytes)?;
+            file.sync_all()?;
+        }
+        files.iter().try_for_each(|(path, _)| fs::rename(staged(path), path))
+    };
+    let written = put();
+    if written.is_err() {
+        for (path, _) in files {
+            // Best effort: what was renamed, or never made, is not there.
+            drop(fs::remove_file(staged(path)));
+        }
+    }
+    written
+}
+
 /// Replaces `path` by `bytes` at once: whoever reads sees the old content or the new. The name is
 /// durable only after [`sync_folder`].
 pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".new");
-    let staged = path.with_file_name(name);
+    let staged = staged(path);
     let written = File::create(&staged).and_then(|mut file| {
         file.write_all(bytes)?;
         file.sync_all()?;

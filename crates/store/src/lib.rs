@@ -14,3 +14,5 @@ mod files;
 pub mod index;
 pub mod log;
 pub mod objects;
+
+pub use files::replace_all;

@@ -97,7 +97,8 @@ fn main() -> Result<(), Box<dyn Error>> {
             .map(|(a, b)| (f64::from(*a) - b).abs())
             .fold(worst_import, f64::max);
     }
-    let tables: Vec<_> = quantised.model.network().tables.iter().map(|table| table.bits).collect();
+    let tables: Vec<_> =
+        quantised.model.network().tables.iter().map(probity_zk::Table::bits).collect();
     let operations = quantised.model.network().operations.len();
     let input: Vec<i8> = xs.iter().cycle().take(batch).flat_map(|x| quantised.encode(x)).collect();
     let row_bits = quantised.model.network().row_bits;

@@ -1,6 +1,8 @@
 //! Float networks: what is imported, calibrated and quantised.
 
-use probity_zk::Window;
+use probity_zk::{Labels, Window, labels};
+
+use crate::function::Function;
 
 /// Computes one value from earlier ones. Value 0 is the input, value `i + 1` node `i`'s.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,7 +26,7 @@ pub enum Kind {
         kept: u8,
         /// `[outputs, inputs]`, row-major.
         weights: Vec<f32>,
-        /// One per output.
+        /// One per output, or one per output and position.
         bias: Vec<f32>,
     },
     /// A convolution of `[channels, rows, columns]`.
@@ -52,12 +54,45 @@ pub enum Kind {
         /// Kernel, stride, padding.
         window: Window,
     },
-    /// The sum of two values of one shape.
-    Add {
-        /// First value.
-        a: usize,
-        /// Second value.
-        b: usize,
+    /// The sum of values, each times a factor, with dimensions put elsewhere, summed or repeated.
+    Combine {
+        /// The values.
+        parts: Vec<Part>,
+        /// Added at each position; empty for nothing.
+        bias: Vec<f32>,
+    },
+    /// A product of two values, summed over what the result lacks, times a factor.
+    Product {
+        /// Values read.
+        inputs: [usize; 2],
+        /// Their dimensions' labels.
+        labels: [Labels; 2],
+        /// Times this.
+        factor: f32,
+    },
+    /// A function of each number.
+    Function {
+        /// Value read.
+        input: usize,
+        /// Which.
+        function: Function,
+    },
+    /// Exponentials along the last dimension, divided by their sum.
+    Softmax {
+        /// Value read.
+        input: usize,
+    },
+    /// Values side by side along a dimension: the first of three, else the last.
+    Concat {
+        /// Values read.
+        inputs: Vec<usize>,
+        /// Which dimension.
+        axis: usize,
+    },
+    /// The same for every input.
+    Constant {
+        /// Its numbers.
+        values: Vec<f32>,
     },
     /// `max(0, x)`, at most `limit` if there is one.
     Relu {
@@ -68,6 +103,30 @@ pub enum Kind {
     },
 }
 
+/// A value in a sum.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Part {
+    /// Which value.
+    pub input: usize,
+    /// Its dimensions' labels.
+    pub labels: Labels,
+    /// Times this.
+    pub factor: f32,
+}
+
+impl Part {
+    /// A value in its own shape.
+    pub fn whole(input: usize, dimensions: usize, factor: f32) -> Self {
+        Self { input, labels: identity(dimensions), factor }
+    }
+}
+
+/// Labels of a value in its own shape.
+pub fn identity(dimensions: usize) -> Labels {
+    let labels: Vec<u8> = (0..4).take(dimensions).collect();
+    Labels::new(&labels)
+}
+
 impl Kind {
     /// Values read.
     pub fn inputs(&self) -> Vec<usize> {
@@ -76,8 +135,32 @@ impl Kind {
             | Self::Conv { input, .. }
             | Self::MaxPool { input, .. }
             | Self::AveragePool { input, .. }
+            | Self::Function { input, .. }
+            | Self::Softmax { input }
             | Self::Relu { input, .. } => vec![*input],
-            Self::Add { a, b } => vec![*a, *b],
+            Self::Combine { parts, .. } => parts.iter().map(|part| part.input).collect(),
+            Self::Product { inputs, .. } => inputs.to_vec(),
+            Self::Concat { inputs, .. } => inputs.clone(),
+            Self::Constant { .. } => vec![],
+        }
+    }
+}
+
+impl Kind {
+    /// Values read, to be numbered anew.
+    pub(crate) fn inputs_mut(&mut self) -> Vec<&mut usize> {
+        match self {
+            Self::Dense { input, .. }
+            | Self::Conv { input, .. }
+            | Self::MaxPool { input, .. }
+            | Self::AveragePool { input, .. }
+            | Self::Function { input, .. }
+            | Self::Softmax { input }
+            | Self::Relu { input, .. } => vec![input],
+            Self::Combine { parts, .. } => parts.iter_mut().map(|part| &mut part.input).collect(),
+            Self::Product { inputs, .. } => inputs.iter_mut().collect(),
+            Self::Concat { inputs, .. } => inputs.iter_mut().collect(),
+            Self::Constant { .. } => vec![],
         }
     }
 }
@@ -110,6 +193,8 @@ impl Graph {
             Kind::Dense { weights, bias, .. } | Kind::Conv { weights, bias, .. } => {
                 weights.len() + bias.len()
             }
+            Kind::Combine { bias, .. } => bias.len(),
+            Kind::Constant { values } => values.len(),
             _ => 0,
         };
         self.nodes.iter().map(count).sum()
@@ -130,18 +215,15 @@ impl Graph {
 
     fn compute(&self, node: &Node, values: &[Vec<f32>]) -> Option<Vec<f32>> {
         match &node.kind {
-            Kind::Dense { input, weights, bias, .. } => {
-                let inner = weights.len() / bias.len();
+            Kind::Dense { input, kept, weights, bias } => {
+                let inner = size(self.shape(*input).get(usize::from(*kept)..)?);
                 let rows = values.get(*input)?.chunks(inner);
                 let unit = |data: &[f32], (row, bias): (&[f32], &f32)| {
                     row.iter().zip(data).fold(*bias, |sum, (w, x)| sum + w * x)
                 };
-                Some(
-                    rows.flat_map(|data| {
-                        weights.chunks(inner).zip(bias).map(move |u| unit(data, u))
-                    })
-                    .collect(),
-                )
+                let products = rows.flat_map(|data| weights.chunks(inner).map(move |w| (data, w)));
+                let units = products.zip(bias.iter().cycle());
+                Some(units.map(|((data, row), bias)| unit(data, (row, bias))).collect())
             }
             Kind::Conv { input, window, weights, bias } => {
                 let (shape, data) = (self.shape(*input), values.get(*input)?);
@@ -155,9 +237,46 @@ impl Graph {
                 let sums = self.pool(node, values.get(*input)?, *input, *window, 0.0, |a, b| a + b);
                 Some(sums.into_iter().map(|sum| sum / taps).collect())
             }
-            Kind::Add { a, b } => {
-                Some(values.get(*a)?.iter().zip(values.get(*b)?).map(|(a, b)| a + b).collect())
+            Kind::Combine { parts, bias } => {
+                let mut sums = bias.clone();
+                sums.resize(size(&node.shape), 0.0);
+                for part in parts {
+                    let (data, shape) = (values.get(part.input)?, self.shape(part.input));
+                    labels::walk(&node.shape, [(&part.labels, shape)], |at, [from]| {
+                        sums[at] += part.factor * data[from];
+                    });
+                }
+                Some(sums)
             }
+            Kind::Product { inputs: [a, b], labels, factor } => {
+                let mut sums = vec![0.0; size(&node.shape)];
+                let (data, other) = (values.get(*a)?, values.get(*b)?);
+                let operands = [(&labels[0], self.shape(*a)), (&labels[1], self.shape(*b))];
+                labels::walk(&node.shape, operands, |at, [a, b]| sums[at] += data[a] * other[b]);
+                Some(sums.into_iter().map(|sum| sum * factor).collect())
+            }
+            #[expect(clippy::cast_possible_truncation, reason = "values are f32")]
+            Kind::Function { input, function } => {
+                let of = |x: &f32| function.at(f64::from(*x)) as f32;
+                Some(values.get(*input)?.iter().map(of).collect())
+            }
+            Kind::Softmax { input } => {
+                let row = *node.shape.last()? as usize;
+                Some(values.get(*input)?.chunks(row).flat_map(softmax).collect())
+            }
+            Kind::Concat { inputs, axis } => {
+                let run = |input: &usize| size(self.shape(*input).get(*axis..).unwrap_or_default());
+                let rows = size(node.shape.get(..*axis)?);
+                let mut joined = vec![];
+                for row in 0..rows {
+                    for input in inputs {
+                        let run = run(input);
+                        joined.extend(values.get(*input)?.get(row * run..(row + 1) * run)?);
+                    }
+                }
+                Some(joined)
+            }
+            Kind::Constant { values } => Some(values.clone()),
             Kind::Relu { input, limit } => {
                 let limit = limit.unwrap_or(f32::MAX);
                 Some(values.get(*input)?.iter().map(|x| x.clamp(0.0, limit)).collect())
@@ -185,6 +304,13 @@ impl Graph {
         }
         out
     }
+}
+
+fn softmax(row: &[f32]) -> Vec<f32> {
+    let largest = row.iter().fold(f32::NEG_INFINITY, |largest, x| largest.max(*x));
+    let powers: Vec<f32> = row.iter().map(|x| libm::expf(x - largest)).collect();
+    let sum: f32 = powers.iter().sum();
+    powers.into_iter().map(|power| power / sum).collect()
 }
 
 fn convolve(

@@ -1,10 +1,15 @@
 //! Reading models: ONNX (opset 13 to 21) and the built-in trainer's safetensors.
 
+mod elementwise;
+mod images;
 mod nodes;
 mod proto;
+mod quantised;
 mod tensor;
 #[cfg(test)]
 mod tests;
+mod tokens;
+mod value;
 
 use std::collections::HashMap;
 
@@ -12,13 +17,18 @@ use probity_zk::Shape;
 use prost::Message;
 use safetensors::{Dtype, SafeTensors};
 
-use crate::graph::{Graph, Kind, Node};
+use crate::{
+    fuse::fuse,
+    graph::{Graph, Kind, Node},
+};
 use nodes::Context;
 use proto::{GraphProto, ModelProto, ValueInfo};
 
 /// Operators that are read.
-pub const SUPPORTED: &str = "Add, AveragePool, BatchNormalization, Clip, Constant, Conv, Dropout, Flatten, Gemm, \
-     GlobalAveragePool, Identity, MatMul, MaxPool, ReduceMean, Relu, Reshape, Squeeze, Unsqueeze";
+pub const SUPPORTED: &str = "Add, AveragePool, BatchNormalization, Clip, Concat, Constant, Conv, DequantizeLinear, \
+     Div, Dropout, Erf, Exp, Flatten, Gelu, Gemm, GlobalAveragePool, Identity, LayerNormalization, Log, MatMul, MaxPool, \
+     Mul, Neg, Pow, QLinearConv, QLinearMatMul, QuantizeLinear, Reciprocal, ReduceMean, ReduceSum, Relu, Reshape, Sigmoid, Softmax, Sqrt, \
+     Squeeze, Sub, Tanh, Transpose, Unsqueeze";
 /// Most weights of a model.
 const MAX_PARAMETERS: usize = 1 << 26;
 
@@ -142,9 +152,9 @@ impl Graph {
     }
 }
 
-fn read(graph: GraphProto) -> Result<Graph, ImportError> {
+fn read(mut graph: GraphProto) -> Result<Graph, ImportError> {
     let mut constants = HashMap::new();
-    for initializer in graph.initializer {
+    for initializer in std::mem::take(&mut graph.initializer) {
         let name = initializer.name.clone();
         constants.insert(name, tensor::read(initializer)?);
     }
@@ -159,11 +169,12 @@ fn read(graph: GraphProto) -> Result<Graph, ImportError> {
     if Shape::new(&shape).is_err() {
         return Err(ImportError::Dynamic(input.name.clone()));
     }
-    let mut context = Context::new(Graph { input: shape, nodes: vec![] }, constants, &input.name);
-    for node in graph.node {
-        context.node(&node)?;
+    let empty = Graph { input: shape, nodes: vec![] };
+    let mut context = Context::new(empty, constants, &input.name, &graph);
+    for node in &graph.node {
+        context.node(node)?;
     }
-    context.finish(&output.name)
+    Ok(fuse(context.finish(&output.name)?))
 }
 
 /// The input's shape without its batch of one.

@@ -23,12 +23,15 @@
 
 pub mod ceremony;
 mod fold;
+pub mod function;
+mod fuse;
 pub mod graph;
 mod import;
 mod lookup;
 mod opening;
 mod operations;
 mod outgoing;
+mod product;
 mod prove;
 mod quantise;
 mod setup;

@@ -81,7 +81,7 @@ fn leaves(witness: &Witness<'_>, fingerprint: &Fingerprint) -> Layer {
         let counts = witness.column(plan_of.multiplicity);
         put(plan_of.leaves, &|i| {
             let u = table.min() + i64::try_from(i).unwrap_or(0);
-            let result = from_i64(table.get(u).unwrap_or(0));
+            let result = from_i64(witness.model.entry(index, u).unwrap_or(0));
             (-element(counts[i]), fingerprint.entry(index, from_i64(u), result))
         });
     }

@@ -4,9 +4,11 @@ use ff::Field;
 use probity_zk::{
     Network, Term, Window,
     field::{Fr, eq_table, from_i64, powers},
+    labels::{SUMMED, product_indices},
     network::{Shape, bits, bits_of},
     opening::{Claim, Vector},
-    operations::{Instance, cut, instances, last},
+    operands::{ProductPoint, arranged},
+    operations::{Instance, bias_point, cut, instances, last},
     plan::{Column, Plan},
     transcript::Tag,
 };
@@ -14,6 +16,7 @@ use probity_zk::{
 use crate::{
     fold::{fold_rows, inner_product},
     outgoing::Outgoing,
+    product::Layout,
     setup::ProvingKey,
     sumcheck::{self, Product},
     witness::Witness,
@@ -71,6 +74,11 @@ impl<'a> Walk<'a> {
         message.push(self.claim(Vector::Witness, self.plan().witness.get(column), point, value));
     }
 
+    fn send_key(&mut self, column: usize, point: &[Fr], eq: &[Fr], message: &mut Vec<Fr>) {
+        let value = inner_product(self.key_column(column), eq);
+        message.push(self.claim(Vector::Key, self.plan().key.get(column), point, value));
+    }
+
     /// Sends the values at the point; returns the batching challenge.
     pub(crate) fn at_point(&mut self, outgoing: &mut Outgoing, point: &[Fr]) -> Fr {
         let mut message = vec![];
@@ -79,9 +87,12 @@ impl<'a> Walk<'a> {
         }
         let plan = self.plan();
         for table in plan.bytes.iter().chain(&plan.tables) {
-            let column = plan.witness.get(table.multiplicity);
-            let own = last(point, column.bits);
-            self.send_witness(table.multiplicity, own, &eq_table(own), &mut message);
+            let own = last(point, plan.witness.get(table.multiplicity).bits);
+            let eq = eq_table(own);
+            self.send_witness(table.multiplicity, own, &eq, &mut message);
+            if let Some(column) = table.values {
+                self.send_key(column, own, &eq, &mut message);
+            }
         }
         outgoing.scalars(Tag::AtPoint, &message)
     }
@@ -99,17 +110,26 @@ impl<'a> Walk<'a> {
         for column in &plan.remainder {
             self.send_witness(*column, point, &eq, message);
         }
-        if let (Some(column), Some(axis)) = (plan.bias, operation.bias) {
-            let (_, parts) = cut(point, operation.shape.dimensions());
-            let part = parts.get(usize::from(axis)).copied().unwrap_or_default();
-            let value = inner_product(self.key_column(column), &eq_table(part));
-            message.push(self.claim(Vector::Key, self.plan().key.get(column), part, value));
+        if let Some(column) = plan.bias {
+            let part = bias_point(operation, point);
+            self.send_key(column, part, &eq_table(part), message);
         }
+        let to = operation.shape.dimensions();
         for term in &operation.terms {
-            if let Term::Scale { input, .. } = term {
-                let tensor = usize::from(*input);
-                let value = inner_product(self.tensor(tensor), &eq);
-                self.send_tensor(tensor, point, value, message);
+            match term {
+                Term::Scale { input, .. } => {
+                    let tensor = usize::from(*input);
+                    let value = inner_product(self.tensor(tensor), &eq);
+                    self.send_tensor(tensor, point, value, message);
+                }
+                Term::Arrange { input, labels, coefficient } => {
+                    let tensor = usize::from(*input);
+                    let from = self.network().tensor(tensor).dimensions();
+                    let (at, _) = arranged(point, to, labels, from, *coefficient);
+                    let value = inner_product(self.tensor(tensor), &eq_table(&at));
+                    self.send_tensor(tensor, &at, value, message);
+                }
+                _ => {}
             }
         }
     }
@@ -118,7 +138,7 @@ impl<'a> Walk<'a> {
     pub(crate) fn terms(&mut self, outgoing: &mut Outgoing, point: &[Fr], batching: Fr) -> Fr {
         let network = self.network();
         let weights = powers(batching, network.operations.len());
-        let instances = instances(network);
+        let instances = instances(network, self.plan().batch_bits);
         let rho =
             |instance: &Instance| last(point, self.plan().operations[instance.operation].bits);
         let mut products: Vec<Product> = instances
@@ -154,8 +174,12 @@ impl<'a> Walk<'a> {
         let weights = self.plan().operations[instance.operation].weights[instance.term];
         let weights = weights.map_or(&[][..], |column| self.key_column(column));
         match term {
-            Term::Dense { .. } => {
-                let channel = to.dimensions().last().map_or(0, |size| bits(*size));
+            Term::Product { coefficient, .. } => {
+                let factors = self.product_factors(instance, rho);
+                Product::new(weight * from_i64(i64::from(coefficient)), factors)
+            }
+            Term::Dense { kept, .. } => {
+                let channel = bits_of(&to.dimensions()[usize::from(kept)..]);
                 let (kept, channel) = rho.split_at(rho.len() - channel as usize);
                 let folded = fold_rows(weights, &eq_table(channel));
                 Product::new(weight, vec![folded, fold_rows(tensor, &eq_table(kept))])
@@ -175,8 +199,33 @@ impl<'a> Walk<'a> {
                 let weight = weight * from_i64(i64::from(coefficient));
                 Product::new(weight, vec![reach, fold_rows(tensor, &factors)])
             }
-            Term::Scale { .. } => Product::new(weight, vec![]),
+            Term::Scale { .. } | Term::Arrange { .. } => Product::new(weight, vec![]),
         }
+    }
+
+    fn operands(&self, inputs: [u16; 2]) -> [&'a [u32]; 2] {
+        inputs.map(|input| self.network().tensor(usize::from(input)).dimensions())
+    }
+
+    /// `eq` and both operands over a product's indices.
+    fn product_factors(&self, instance: &Instance, rho: &[Fr]) -> Vec<Vec<Fr>> {
+        let Term::Product { inputs, labels, .. } = self.term(instance) else { return vec![] };
+        let (to, _) = self.shapes(instance);
+        let dimensions = self.operands(inputs);
+        let indices = product_indices(&labels, dimensions);
+        let (batch, parts) = cut(rho, to.dimensions());
+        let mut shared = batch.to_vec();
+        let own = indices.iter().filter(|(label, _)| *label < SUMMED);
+        shared.extend(own.flat_map(|(label, _)| parts[usize::from(*label)]));
+        let summed = instance.variables - shared.len();
+        let eq = eq_table(&shared);
+        let mut factors = vec![eq.iter().flat_map(|eq| vec![*eq; 1 << summed]).collect()];
+        for (i, input) in inputs.into_iter().enumerate() {
+            let tensor = self.tensor(usize::from(input));
+            let layout = Layout::new(labels[i], dimensions[i], &indices, &parts);
+            factors.push(layout.fold(tensor, instance.variables, batch.len()));
+        }
+        factors
     }
 
     fn after_a(
@@ -192,7 +241,7 @@ impl<'a> Walk<'a> {
         let (batch, parts) = cut(rho, to.dimensions());
         let weights = self.plan().operations[instance.operation].weights[instance.term];
         let channel = match term {
-            Term::Dense { .. } => parts[parts.len() - 1],
+            Term::Dense { kept, .. } => last(rho, bits_of(&to.dimensions()[usize::from(kept)..])),
             _ => parts[0],
         };
         if let Some(column) = weights {
@@ -205,6 +254,17 @@ impl<'a> Walk<'a> {
                 self.send_tensor(usize::from(input), &[kept, own].concat(), second, message);
             }
             Term::Conv { .. } => message.push(second),
+            Term::Product { inputs, labels, .. } => {
+                let dimensions = self.operands(inputs);
+                let indices = product_indices(&labels, dimensions);
+                let at = ProductPoint::new(rho, to.dimensions(), own, &indices);
+                // The first factor is `eq`.
+                for (i, input) in inputs.into_iter().enumerate() {
+                    let point = at.operand(&labels[i], dimensions[i]);
+                    let value = values.get(1 + i).copied().unwrap_or(Fr::ZERO);
+                    self.send_tensor(usize::from(input), &point, value, message);
+                }
+            }
             Term::Window { input, .. } => {
                 self.send_tensor(
                     usize::from(input),
@@ -213,7 +273,7 @@ impl<'a> Walk<'a> {
                     message,
                 );
             }
-            Term::Scale { .. } => {}
+            Term::Scale { .. } | Term::Arrange { .. } => {}
         }
     }
 

@@ -7,6 +7,10 @@ use probity_zk::{
     transcript::{Tag, Transcript},
 };
 
+/// What tests do to a message's values.
+#[cfg(test)]
+pub(crate) type Alteration = fn(&mut [Fr]);
+
 /// Bytes of the proof so far, and the transcript.
 #[derive(Debug)]
 pub(crate) struct Outgoing {
@@ -15,6 +19,9 @@ pub(crate) struct Outgoing {
     /// Lets tests leave one message with data out of the transcript, counted from 0.
     #[cfg(test)]
     pub(crate) omit: Option<usize>,
+    /// Lets tests change the values of the message with this tag, in the transcript too.
+    #[cfg(test)]
+    pub(crate) alter: Option<(Tag, Alteration)>,
     /// Lets tests send this point in place of the first one.
     #[cfg(test)]
     pub(crate) stray: Option<Vec<u8>>,
@@ -27,6 +34,8 @@ impl Outgoing {
             bytes: PROOF_HEADER.to_vec(),
             #[cfg(test)]
             omit: None,
+            #[cfg(test)]
+            alter: None,
             #[cfg(test)]
             stray: None,
         }
@@ -45,6 +54,15 @@ impl Outgoing {
     }
 
     pub(crate) fn scalars(&mut self, tag: Tag, values: &[Fr]) -> Fr {
+        #[cfg(test)]
+        let values = &match self.alter {
+            Some((altered, change)) if altered == tag => {
+                let mut values = values.to_vec();
+                change(&mut values);
+                values
+            }
+            _ => values.to_vec(),
+        };
         let data: Vec<u8> = values.iter().flat_map(Fr::to_bytes_be).collect();
         self.send(tag, &data)
     }

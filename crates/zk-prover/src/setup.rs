@@ -1,8 +1,8 @@
 //! Set-up: padding and committing a model's weights.
 
 use probity_zk::{
-    KeyError, Model, ModelKey,
-    network::{Shape, bits},
+    KeyError, Model, ModelKey, NetworkError, Shape,
+    model::{Weights, channel_axes, scaled_bias},
     plan::Plan,
 };
 
@@ -17,38 +17,18 @@ pub struct ProvingKey {
 }
 
 impl ProvingKey {
+    /// Takes the commitments from a model's own key instead of making them; `None` if the key is of
+    /// another network. Proofs by a key of other weights do not verify.
+    pub fn with_key(model: Model, key: ModelKey) -> Option<Self> {
+        let values = pad(&model).ok()?;
+        (key.network() == model.network()).then_some(Self { model, values, key })
+    }
+
     /// Commits the weights. Deterministic: anyone can do it again and compare keys.
     pub fn new(model: Model) -> Result<Self, KeyError> {
+        let values = pad(&model)?;
         let network = model.network();
-        network.check()?;
-        let plan = Plan::new(network, 1)?;
-        let row = 1usize << network.row_bits;
-        let mut values = vec![0i64; plan.key.rows(network.row_bits) * row];
-        for (index, (operation, weights)) in
-            network.operations.iter().zip(model.weights()).enumerate()
-        {
-            let Some(places) = plan.operations.get(index) else { continue };
-            for ((term, own), column) in
-                operation.terms.iter().zip(&weights.terms).zip(&places.weights)
-            {
-                let shape = term.weights(&operation.shape, network.tensor(term.input()));
-                if let (Some(column), Some(shape)) = (column, shape) {
-                    let offset = plan.key.get(*column).offset;
-                    place(&mut values[offset..], &shape, own, &weights.multipliers);
-                }
-            }
-            if let Some(column) = places.bias {
-                let offset = plan.key.get(column).offset;
-                let scaled = weights.bias.iter().enumerate().map(|(channel, bias)| {
-                    let multiplier = weights.multipliers.get(channel).copied().unwrap_or(1);
-                    i64::from(*bias) * i64::from(multiplier)
-                });
-                for (value, bias) in values[offset..].iter_mut().zip(scaled) {
-                    *value = bias;
-                }
-            }
-        }
-        let rows = values.chunks(row).map(commit_small).collect();
+        let rows = values.chunks(1 << network.row_bits).map(commit_small).collect();
         let key = ModelKey::new(network.clone(), rows)?;
         Ok(Self { model, values, key })
     }
@@ -64,17 +44,59 @@ impl ProvingKey {
     }
 }
 
-/// Puts weights times their channel's multiplier where the padded index says.
-fn place(values: &mut [i64], shape: &[u32], weights: &[i8], multipliers: &[i32]) {
-    let Some((channels, inner)) = shape.split_first() else { return };
-    let Ok(inner) = Shape::new(inner) else { return };
-    let (places, stride) = (inner.padded(), 1usize << inner.bits());
-    debug_assert!(bits(*channels) < 32);
-    for ((row, own), multiplier) in
-        values.chunks_mut(stride).zip(weights.chunks(inner.len())).zip(multipliers)
+/// The key's vector: every column in its place.
+fn pad(model: &Model) -> Result<Vec<i64>, KeyError> {
+    let network = model.network();
+    network.check()?;
+    let plan = Plan::new(network, 1)?;
+    let row = 1usize << network.row_bits;
+    let mut values = vec![0i64; plan.key.rows(network.row_bits) * row];
+    for (index, (operation, weights)) in network.operations.iter().zip(model.weights()).enumerate()
     {
-        for (place, weight) in places.iter().zip(own) {
-            row[*place] = i64::from(*weight) * i64::from(*multiplier);
+        let Some(places) = plan.operations.get(index) else { continue };
+        for ((term, own), column) in operation.terms.iter().zip(&weights.terms).zip(&places.weights)
+        {
+            let shape = term.weights(&operation.shape, network.tensor(term.input()));
+            if let (Some(column), Some(shape)) = (column, shape) {
+                let offset = plan.key.get(*column).offset;
+                let channels = channel_axes(operation).len();
+                place(&mut values[offset..], shape.split_at(channels), own, weights)?;
+            }
+        }
+        if let Some(column) = places.bias {
+            let offset = plan.key.get(column).offset;
+            let sizes = operation.bias_axes().and_then(|a| operation.shape.dimensions().get(a));
+            let shape = Shape::new(sizes.unwrap_or_default())?;
+            for (at, bias) in shape.padded().iter().zip(scaled_bias(operation, weights)) {
+                values[offset + at] = bias;
+            }
         }
     }
+    for (table, listed) in plan.tables.iter().zip(model.tables()) {
+        if let Some(column) = table.values {
+            let offset = plan.key.get(column).offset;
+            for (value, entry) in values[offset..].iter_mut().zip(listed) {
+                *value = i64::from(*entry);
+            }
+        }
+    }
+    Ok(values)
+}
+
+/// Puts weights times their channel's multiplier where the padded index says.
+fn place(
+    values: &mut [i64],
+    (channels, inner): (&[u32], &[u32]),
+    own: &[i8],
+    weights: &Weights,
+) -> Result<(), NetworkError> {
+    let (channels, inner) = (Shape::new(channels)?, Shape::new(inner)?);
+    let (places, bits) = (inner.padded(), inner.bits());
+    let rows = channels.padded().into_iter().zip(own.chunks(inner.len()));
+    for ((channel, row), multiplier) in rows.zip(&weights.multipliers) {
+        for (place, weight) in places.iter().zip(row) {
+            values[(channel << bits) + place] = i64::from(*weight) * i64::from(*multiplier);
+        }
+    }
+    Ok(())
 }

@@ -1,6 +1,9 @@
 //! Provers that cheat, and what the verifier says to each. `docs/reference/zk-protocol.md` §7.
 
+#[path = "../tests/it/attention.rs"]
+mod attention;
 mod forged;
+mod products;
 
 use ff::Field;
 use probity_zk::{
@@ -58,7 +61,7 @@ fn network() -> Network {
         operation(&[6], dense(7), Some(0), 16, Some(0)),
         operation(&[3], dense(8), Some(0), 0, None),
     ];
-    let table = |bits, low, signed| Table { bits, low, signed };
+    let table = Table::clamp;
     let tables = vec![table(14, 7, true), table(13, 7, false), table(9, 8, false)];
     Network { row_bits: ROW_BITS, input: shape(&[2, 5, 7]), operations, tables }
 }
@@ -95,9 +98,13 @@ struct Case {
 
 impl Case {
     fn new(batch: u32) -> Self {
-        let key = ProvingKey::new(model()).unwrap();
+        Self::of(model(), batch)
+    }
+
+    fn of(model: Model, batch: u32) -> Self {
+        let key = ProvingKey::new(model).unwrap();
         let plan = Plan::new(key.model.network(), batch).unwrap();
-        let input = pattern(70 * batch as usize, 3);
+        let input = pattern(key.model.network().input.len() * batch as usize, 3);
         let (statement, proof) = prove(&key, [9; 32], &input).unwrap();
         assert_eq!(verify(key.model_key(), &statement, &proof), Ok(()));
         // The tests change values: they must depend on the input.
@@ -111,6 +118,13 @@ impl Case {
 
     fn outgoing(&self, statement: &Statement) -> Outgoing {
         Outgoing::new(statement.transcript(self.key.key.digest()))
+    }
+
+    /// What is said to the proof of another model under this model's key.
+    fn cheat_with(&self, other: Model) -> Rejection {
+        let forged = ProvingKey { key: self.key.key.clone(), ..ProvingKey::new(other).unwrap() };
+        let (statement, proof) = prove(&forged, [9; 32], &self.statement.input).unwrap();
+        verify(self.key.model_key(), &statement, &proof).unwrap_err()
     }
 
     fn check(&self, proof: &[u8]) -> Result<(), Rejection> {
@@ -149,9 +163,9 @@ fn set_output(
     witness.outputs[operation][index] = y;
     witness.values[case.at(plan.output.unwrap(), index)] = y;
     let table = usize::from(case.key.model.network().operations[operation].table.unwrap());
-    let (counts, bits) =
-        (case.plan.tables[table].multiplicity, case.key.model.network().tables[table].bits);
-    let entry = |u: i32| case.at(counts, usize::try_from(u + (1 << (bits - 1))).unwrap());
+    let (counts, of_network) =
+        (case.plan.tables[table].multiplicity, case.key.model.network().tables[table]);
+    let entry = |u: i32| case.at(counts, of_network.index(i64::from(u)).unwrap());
     witness.values[entry(old)] -= 1;
     witness.values[entry(u)] += 1;
 }
@@ -212,17 +226,9 @@ fn values_that_the_tables_hold_but_the_operations_do_not_give() {
     for (operation, index, u) in [(0, 0, 100), (0, 3, -40), (3, 5, 77), (5, 1, 3), (1, 0, 9)] {
         let rejection = case.cheat(|w| {
             let u = if w.quotients[operation][index] == u { u + 1 } else { u };
-            let (low, high) = case.key.model.network().tables
-                [usize::from(case.key.model.network().operations[operation].table.unwrap())]
-            .range();
-            set_output(
-                &case,
-                w,
-                operation,
-                index,
-                i32::try_from(i64::from(u).clamp(low, high)).unwrap(),
-                u,
-            );
+            let table = case.key.model.network().operations[operation].table.unwrap();
+            let y = case.key.model.entry(usize::from(table), i64::from(u)).unwrap();
+            set_output(&case, w, operation, index, i32::try_from(y).unwrap(), u);
         });
         assert_eq!(rejection, Rejection::Operations, "{operation}");
     }

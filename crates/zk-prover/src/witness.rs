@@ -5,6 +5,7 @@ use probity_zk::{Model, ModelError, Network, model::Trace, plan::Plan};
 /// Padded values of a batch.
 #[derive(Debug)]
 pub(crate) struct Witness<'a> {
+    pub(crate) model: &'a Model,
     pub(crate) network: &'a Network,
     pub(crate) plan: &'a Plan,
     /// The committed vector.
@@ -26,6 +27,7 @@ impl<'a> Witness<'a> {
         let size = network.input.len();
         let traces = input.chunks(size).map(|one| model.run(one)).collect::<Result<Vec<_>, _>>()?;
         let mut witness = Self {
+            model,
             network,
             plan,
             values: vec![0; plan.witness.len()],
@@ -117,11 +119,11 @@ impl<'a> Witness<'a> {
             self.put(table.multiplicity, &counts);
         }
         for (index, (table, plan_of)) in self.network.tables.iter().zip(&plan.tables).enumerate() {
-            let mut counts = vec![0; 1 << table.bits];
+            let mut counts = vec![0; table.size()];
             let users = self.network.operations.iter().zip(&self.quotients);
             let users = users.filter(|(op, _)| op.table.map(usize::from) == Some(index));
             for u in users.flat_map(|(_, quotients)| quotients) {
-                if let Ok(entry) = usize::try_from(i64::from(*u) - table.min()) {
+                if let Some(entry) = table.index(i64::from(*u)) {
                     counts[entry] += 1;
                 }
             }

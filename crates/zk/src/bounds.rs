@@ -1,8 +1,10 @@
 //! What accumulators may reach, whatever the input: interval arithmetic over a network.
 
 use crate::{
-    ModelError, Network, Operation, Term,
-    model::{MAX_ACCUMULATOR, Weights, channels},
+    Model, ModelError, Operation, Table, Term,
+    labels::{SUMMED, product_indices},
+    model::{MAX_ACCUMULATOR, Weights, bias_channel, channels, scaled_bias},
+    table::clamp_range,
 };
 
 /// Most magnitude of a bias times its multiplier, and of an output that is committed.
@@ -13,9 +15,11 @@ const MAX_COMMITTED: i64 = i32::MAX as i64;
 type Range = (i128, i128);
 
 /// Refuses networks with accumulators that could leave their table or the arithmetic's range.
-pub(crate) fn check(network: &Network, weights: &[Weights]) -> Result<(), ModelError> {
-    let mut bounds = Bounds { ranges: vec![(-128, 127)], maxima: vec![] };
-    for (index, (operation, weights)) in network.operations.iter().zip(weights).enumerate() {
+pub(crate) fn check(model: &Model) -> Result<(), ModelError> {
+    let network = model.network();
+    let mut bounds = Bounds { model, ranges: vec![(-128, 127)], maxima: vec![] };
+    for (index, (operation, weights)) in network.operations.iter().zip(model.weights()).enumerate()
+    {
         let (low, high) = bounds.operation(index, operation, weights);
         let reach = low.unsigned_abs().max(high.unsigned_abs());
         let overflow = |bound: i64| {
@@ -34,14 +38,11 @@ pub(crate) fn check(network: &Network, weights: &[Weights]) -> Result<(), ModelE
             }
             None => (low, high),
             Some(table) => {
-                let bound = i128::from(-table.min());
-                if low >> operation.shift < -bound || high >> operation.shift >= bound {
-                    return overflow(-table.min());
+                let (low, high) = (low >> operation.shift, high >> operation.shift);
+                if low < table.min().into() || high >= table.end().into() {
+                    return overflow(table.end());
                 }
-                let (floor, ceiling) = table.range();
-                let clamp =
-                    |value: i128| (value >> operation.shift).clamp(floor.into(), ceiling.into());
-                (clamp(low), clamp(high))
+                results(model, operation.table.map_or(0, usize::from), *table, (low, high))
             }
         };
         bounds.ranges.push(range);
@@ -49,7 +50,23 @@ pub(crate) fn check(network: &Network, weights: &[Weights]) -> Result<(), ModelE
     Ok(())
 }
 
-struct Bounds {
+/// What a table makes of a range within it.
+fn results(model: &Model, index: usize, table: Table, (low, high): Range) -> Range {
+    if let Table::Clamp { low: bits, signed, .. } = table {
+        let (floor, ceiling) = clamp_range(bits, signed);
+        let clamp = |value: i128| value.clamp(floor.into(), ceiling.into());
+        return (clamp(low), clamp(high));
+    }
+    let place = |u: i128| i64::try_from(u).ok().and_then(|u| table.index(u)).unwrap_or(0);
+    let listed = model.tables().get(index).map_or(&[][..], Vec::as_slice);
+    let met = listed.get(place(low)..=place(high)).unwrap_or_default().iter().copied();
+    // Padding, which windows meet, is 0.
+    let (low, high) = met.fold((0, 0), |(low, high), value| (value.min(low), value.max(high)));
+    (low.into(), high.into())
+}
+
+struct Bounds<'a> {
+    model: &'a Model,
     /// Per tensor.
     ranges: Vec<Range>,
     /// Sums of terms that are maxima, and their ranges: intervals alone would not see that
@@ -57,7 +74,7 @@ struct Bounds {
     maxima: Vec<(Vec<Term>, Range)>,
 }
 
-impl Bounds {
+impl Bounds<'_> {
     fn range(&self, tensor: usize) -> Range {
         self.ranges.get(tensor).copied().unwrap_or((0, 0))
     }
@@ -71,9 +88,18 @@ impl Bounds {
                 return range;
             }
         }
+        // What the bias adds to each channel's accumulators.
+        let mut biases = vec![(i128::MAX, i128::MIN); channels(operation)];
+        let scaled = scaled_bias(operation, weights);
+        for (index, bias) in scaled.iter().copied().map(i128::from).enumerate() {
+            if let Some(own) = biases.get_mut(bias_channel(operation, index)) {
+                *own = (own.0.min(bias), own.1.max(bias));
+            }
+        }
         let mut reach = (i128::MAX, i128::MIN);
-        for channel in 0..channels(operation) {
-            let (low, high) = self.channel(channel, operation, weights);
+        for (channel, bias) in biases.into_iter().enumerate() {
+            let bias = if bias.0 > bias.1 { (0, 0) } else { bias };
+            let (low, high) = self.channel(channel, bias, operation, weights);
             reach = (reach.0.min(low), reach.1.max(high));
         }
         reach
@@ -99,26 +125,53 @@ impl Bounds {
         Some((a.0 - b.1, a.1 - b.0))
     }
 
-    fn channel(&self, channel: usize, operation: &Operation, weights: &Weights) -> Range {
+    fn channel(
+        &self,
+        channel: usize,
+        bias: Range,
+        operation: &Operation,
+        weights: &Weights,
+    ) -> Range {
+        let beyond = (-i128::from(MAX_ACCUMULATOR), i128::from(MAX_ACCUMULATOR));
         let multiplier = weights.multipliers.get(channel).copied().map_or(1, i128::from);
-        let bias = weights.bias.get(channel).copied().map_or(0, i128::from) * multiplier;
-        if bias.abs() >= MAX_BIAS {
-            return (-i128::from(MAX_ACCUMULATOR), i128::from(MAX_ACCUMULATOR));
+        if bias.0.abs().max(bias.1.abs()) >= MAX_BIAS {
+            return beyond;
         }
-        let start = bias + i128::from(operation.rounding());
-        let mut sum = (start, start);
+        let rounding = i128::from(operation.rounding());
+        let mut sum = (bias.0 + rounding, bias.1 + rounding);
+        let mut reach = sum.0.abs().max(sum.1.abs());
         for (term, values) in operation.terms.iter().zip(&weights.terms) {
             let count = values.len() / channels(operation).max(1);
             let own = values.get(channel * count..(channel + 1) * count).unwrap_or_default();
             let (low, high) = self.term(term, own, multiplier);
             sum = (sum.0 + low, sum.1 + high);
+            reach += low.abs().max(high.abs());
         }
-        sum
+        // No partial sum leaves the range either, in whatever order the terms are added.
+        if reach >= MAX_ACCUMULATOR.into() { beyond } else { sum }
     }
 
     fn term(&self, term: &Term, weights: &[i8], multiplier: i128) -> Range {
         let range = self.range(term.input());
+        let shape = |tensor: u16| self.model.network().tensor(usize::from(tensor)).dimensions();
+        let times = |indices: &[(u8, u32)]| -> i128 {
+            let summed = indices.iter().filter(|(label, _)| *label >= SUMMED);
+            summed.map(|(_, size)| i128::from(*size)).product()
+        };
         match term {
+            Term::Product { inputs: [a, b], coefficient, labels } => {
+                let indices = product_indices(labels, [shape(*a), shape(*b)]);
+                let mut range = product(range, self.range(usize::from(*b)));
+                if a == b && labels[0] == labels[1] {
+                    // A square.
+                    range.0 = range.0.max(0);
+                }
+                scale(range, i128::from(*coefficient) * times(&indices))
+            }
+            Term::Arrange { input, coefficient, labels } => {
+                let indices: Vec<_> = labels.of(shape(*input)).collect();
+                scale(range, i128::from(*coefficient) * times(&indices))
+            }
             Term::Scale { coefficient, .. } => scale(range, i128::from(*coefficient)),
             Term::Window { coefficient, window, .. } => {
                 let taps = i128::from(window.kernel[0]) * i128::from(window.kernel[1]);
@@ -138,8 +191,15 @@ fn negate(term: &Term) -> Option<Term> {
         Term::Window { input, coefficient, window } => {
             Some(Term::Window { input, coefficient: coefficient.checked_neg()?, window })
         }
-        Term::Dense { .. } | Term::Conv { .. } => None,
+        _ => None,
     }
+}
+
+fn product(a: Range, b: Range) -> Range {
+    let corners = [a.0 * b.0, a.0 * b.1, a.1 * b.0, a.1 * b.1];
+    corners
+        .iter()
+        .fold((i128::MAX, i128::MIN), |(low, high), corner| (low.min(*corner), high.max(*corner)))
 }
 
 /// Zeros of the padding may stand in for any value under a window.

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! "PZM1" ‖ rowBits u8 ‖ network (as in a key) ‖ per operation: each term's weights, a byte each,
-//! then, where there are any, each channel's multiplier i32, then, with a bias, each channel's i32
+//! then, where there are any, each channel's multiplier i32, then, with a bias, its values i32
+//! ‖ per listed table: its values i32
 //! ```
 
 use crate::{
@@ -39,6 +40,8 @@ impl Model {
             bytes.extend(weights.terms.iter().flatten().map(|weight| weight.cast_unsigned()));
             bytes.extend(integers.flat_map(|integer| integer.to_be_bytes()));
         }
+        let listed = self.tables().iter().flatten();
+        bytes.extend(listed.flat_map(|value| value.to_be_bytes()));
         bytes
     }
 
@@ -60,10 +63,14 @@ impl Model {
                 shapes.map(|s| Some(s?.iter().map(|size| *size as usize).product())).collect();
             weights.push(read(&mut reader, operation, &sizes)?);
         }
+        let mut tables = vec![];
+        for table in &network.tables {
+            tables.push(integers(&mut reader, if table.is_listed() { table.size() } else { 0 })?);
+        }
         if !reader.0.is_empty() {
             return Err(ModelFileError::Malformed("nothing after the weights"));
         }
-        Ok(Self::new(network, weights)?)
+        Ok(Self::with_tables(network, weights, tables)?)
     }
 }
 
@@ -81,8 +88,10 @@ fn read(
     if sizes.iter().any(Option::is_some) {
         weights.multipliers = integers(reader, channels)?;
     }
-    if operation.bias.is_some() {
-        weights.bias = integers(reader, channels)?;
+    if let Some(axes) = operation.bias_axes() {
+        let sizes = operation.shape.dimensions().get(axes).unwrap_or_default();
+        let count = sizes.iter().map(|size| *size as usize).product();
+        weights.bias = integers(reader, count)?;
     }
     Ok(weights)
 }

@@ -4,6 +4,7 @@ use alloy_primitives::keccak256;
 
 use crate::{
     curve::{self, CEREMONY, G1Affine, POINT_BYTES},
+    labels::Labels,
     network::{MAX_DIMENSIONS, Network, NetworkError, Operation, Shape, Term, Window},
     plan::{BatchError, Plan},
     table::Table,
@@ -134,7 +135,10 @@ pub(crate) fn write_network(bytes: &mut Vec<u8>, network: &Network) {
     }
     bytes.push(byte(network.tables.len()));
     for table in &network.tables {
-        bytes.extend([0, table.bits, table.low, u8::from(table.signed)]);
+        match *table {
+            Table::Clamp { bits, low, signed } => bytes.extend([0, bits, low, u8::from(signed)]),
+            Table::Listed { bits, signed } => bytes.extend([1, bits, 0, u8::from(signed)]),
+        }
     }
 }
 
@@ -154,6 +158,8 @@ fn write_operation(bytes: &mut Vec<u8>, operation: &Operation) {
             Term::Dense { input, .. } => (1, input),
             Term::Conv { input, .. } => (2, input),
             Term::Window { input, .. } => (3, input),
+            Term::Product { inputs: [input, _], .. } => (4, input),
+            Term::Arrange { input, .. } => (5, input),
         };
         bytes.push(kind);
         bytes.extend(input.to_be_bytes());
@@ -164,6 +170,16 @@ fn write_operation(bytes: &mut Vec<u8>, operation: &Operation) {
             Term::Window { coefficient, window, .. } => {
                 bytes.extend(coefficient.to_be_bytes());
                 write_window(bytes, *window);
+            }
+            Term::Product { inputs: [_, second], coefficient, labels } => {
+                bytes.extend(coefficient.to_be_bytes());
+                bytes.extend(labels[0].bytes());
+                bytes.extend(second.to_be_bytes());
+                bytes.extend(labels[1].bytes());
+            }
+            Term::Arrange { coefficient, labels, .. } => {
+                bytes.extend(coefficient.to_be_bytes());
+                bytes.extend(labels.bytes());
             }
         }
     }
@@ -229,8 +245,24 @@ impl Reader<'_> {
                 coefficient: i32::from_be_bytes(self.array()?),
                 window: self.window()?,
             }),
+            4 => {
+                let coefficient = i32::from_be_bytes(self.array()?);
+                let first = self.labels()?;
+                let second = u16::from_be_bytes(self.array()?);
+                let labels = [first, self.labels()?];
+                Ok(Term::Product { inputs: [input, second], coefficient, labels })
+            }
+            5 => Ok(Term::Arrange {
+                input,
+                coefficient: i32::from_be_bytes(self.array()?),
+                labels: self.labels()?,
+            }),
             _ => Err(KeyError::Malformed("a known term")),
         }
+    }
+
+    fn labels(&mut self) -> Result<Labels, KeyError> {
+        Ok(Labels::new(&self.array::<MAX_DIMENSIONS>()?))
     }
 
     fn window(&mut self) -> Result<Window, KeyError> {
@@ -241,7 +273,8 @@ impl Reader<'_> {
 
     fn table(&mut self) -> Result<Table, KeyError> {
         match self.array()? {
-            [0, bits, low, signed @ (0 | 1)] => Ok(Table { bits, low, signed: signed == 1 }),
+            [0, bits, low, signed @ (0 | 1)] => Ok(Table::clamp(bits, low, signed == 1)),
+            [1, bits, 0, signed @ (0 | 1)] => Ok(Table::Listed { bits, signed: signed == 1 }),
             _ => Err(KeyError::Malformed("a known table")),
         }
     }

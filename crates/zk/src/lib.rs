@@ -5,11 +5,11 @@
 //!
 //! | Module | Subject |
 //! |---|---|
-//! | [`network`], [`table`] | shapes, operations, lookup tables (§1) |
+//! | [`network`], [`labels`], [`table`] | shapes, operations, lookup tables (§1) |
 //! | [`model`], [`mod@file`] | weights, the interpreter that defines what a network computes (§1), files |
 //! | [`key`], [`plan`] | the model key and the places of columns (§2) |
 //! | [`transcript`], [`statement`] | Fiat–Shamir with Keccak-256 (§3) |
-//! | [`lookup`], [`operations`], [`opening`] | the proof's three parts (§4 to §6) |
+//! | [`lookup`], [`operations`], [`operands`], [`opening`] | the proof's three parts (§4 to §6) |
 //! | [`field`], [`curve`], [`sumcheck`] | what they are made of |
 
 mod bounds;
@@ -17,10 +17,12 @@ pub mod curve;
 pub mod field;
 pub mod file;
 pub mod key;
+pub mod labels;
 pub mod lookup;
 pub mod model;
 pub mod network;
 pub mod opening;
+pub mod operands;
 pub mod operations;
 pub mod plan;
 mod rejection;
@@ -32,6 +34,7 @@ mod verify;
 
 pub use file::ModelFileError;
 pub use key::{KeyError, ModelKey};
+pub use labels::Labels;
 pub use model::{Model, ModelError};
 pub use network::{Network, NetworkError, Operation, Shape, Term, Window};
 pub use rejection::Rejection;

@@ -109,13 +109,14 @@ pub(crate) fn check_leaves(
         let index = evaluate_index(leaves.own(column));
         leaves.add(column, -count, fingerprint.byte(index));
     }
-    for (index, ((table, plan_of), count)) in
+    for (index, ((table, plan_of), (count, listed))) in
         network.tables.iter().zip(&plan.tables).zip(&values.tables).enumerate()
     {
         let column = plan.leaves.get(plan_of.leaves);
         let own = leaves.own(column);
         let u = evaluate_index(own) + from_i64(table.min());
-        leaves.add(column, -*count, fingerprint.entry(index, u, table.evaluate(own)));
+        let result = listed.unwrap_or_else(|| table.evaluate(own));
+        leaves.add(column, -*count, fingerprint.entry(index, u, result));
     }
     if leaves.numerator == claim.numerator && leaves.denominator == claim.denominator {
         Ok(())

@@ -1,7 +1,11 @@
 //! Models: networks with weights, and the interpreter that defines what they compute (reference §1).
 
-use crate::bounds;
-use crate::network::{Network, NetworkError, Operation, Shape, Term, Window};
+use std::ops::Range;
+
+use crate::{
+    Table, bounds, labels,
+    network::{Network, NetworkError, Operation, Shape, Term, Window},
+};
 
 /// Accumulators stay below this magnitude, far from the field's order.
 pub const MAX_ACCUMULATOR: i64 = 1 << 62;
@@ -15,6 +19,9 @@ pub enum ModelError {
     /// Weights, multipliers or biases of another number than the shapes need.
     #[error("operation `{0}`: weights, multipliers or bias do not fit its shapes")]
     Weights(usize),
+    /// Listed values of another number, for a table that lists none, or not 0 for 0.
+    #[error("table `{0}`: its values do not fit its size, or 0 does not become 0")]
+    Table(usize),
     /// Some input could make an accumulator leave its range.
     #[error("operation `{operation}`: accumulators may reach `{reach}`, beyond `{bound}`")]
     Overflow {
@@ -51,6 +58,8 @@ pub struct Weights {
 pub struct Model {
     network: Network,
     weights: Vec<Weights>,
+    /// Per table: what is listed; empty for saturating tables.
+    tables: Vec<Vec<i32>>,
 }
 
 /// All that a run computed.
@@ -63,13 +72,51 @@ pub struct Trace {
 }
 
 impl Model {
-    /// A model whose accumulators cannot overflow, whatever the input.
+    /// A model without listed tables, whose accumulators cannot overflow, whatever the input.
     pub fn new(network: Network, weights: Vec<Weights>) -> Result<Self, ModelError> {
+        let tables = vec![vec![]; network.tables.len()];
+        Self::with_tables(network, weights, tables)
+    }
+
+    /// A model whose accumulators cannot overflow, whatever the input.
+    pub fn with_tables(
+        network: Network,
+        weights: Vec<Weights>,
+        tables: Vec<Vec<i32>>,
+    ) -> Result<Self, ModelError> {
         network.check()?;
-        let model = Self { network, weights };
+        let model = Self { network, weights, tables };
+        model.check_tables()?;
         model.check_weights()?;
-        bounds::check(&model.network, &model.weights)?;
+        bounds::check(&model)?;
         Ok(model)
+    }
+
+    /// What the tables list, in order; nothing for saturating tables.
+    pub fn tables(&self) -> &[Vec<i32>] {
+        &self.tables
+    }
+
+    /// What a table makes of `u`; `None` outside.
+    pub fn entry(&self, table: usize, u: i64) -> Option<i64> {
+        let of_network = self.network.tables.get(table)?;
+        if !of_network.is_listed() {
+            return of_network.get(u);
+        }
+        self.tables.get(table)?.get(of_network.index(u)?).map(|value| i64::from(*value))
+    }
+
+    fn check_tables(&self) -> Result<(), ModelError> {
+        for (index, table) in self.network.tables.iter().enumerate() {
+            let listed = self.tables.get(index).map_or(0, Vec::len);
+            let expected = if table.is_listed() { table.size() } else { 0 };
+            // Padding looks up 0.
+            if listed != expected || self.entry(index, 0) != Some(0) {
+                return Err(ModelError::Table(index));
+            }
+        }
+        let count = self.network.tables.len();
+        if self.tables.len() == count { Ok(()) } else { Err(ModelError::Table(count)) }
     }
 
     /// The network.
@@ -96,13 +143,18 @@ impl Model {
             let terms: Vec<_> = weights.terms.iter().map(Vec::len).collect();
             let channels = channels(operation);
             let multipliers = if shapes.iter().any(|count| *count > 0) { channels } else { 0 };
-            let bias = operation.bias.map_or(0, |_| channels);
-            let along =
-                operation.bias.is_none_or(|axis| usize::from(axis) == channel_axis(operation));
+            let dimensions = operation.shape.dimensions();
+            let bias = operation.bias_axes().map_or(0, |axes| product(dimensions, axes));
+            let own = channel_axes(operation);
+            // A bias is in units of its channel's multiplier.
+            let along = operation.bias_axes().is_none_or(|axes| {
+                multipliers == 0 || (axes.start <= own.start && own.end <= axes.end)
+            });
             if terms != shapes
                 || weights.multipliers.len() != multipliers
                 || weights.bias.len() != bias
                 || !along
+                || !same_channels(operation)
             {
                 return Err(ModelError::Weights(index));
             }
@@ -164,6 +216,21 @@ impl Model {
                         (*window, values, &weights.multipliers),
                     );
                 }
+                Term::Product { inputs: [_, second], coefficient, labels } => {
+                    let second = usize::from(*second);
+                    let (other, other_data) = (self.network.tensor(second), tensor(second));
+                    let operands =
+                        [(&labels[0], from.dimensions()), (&labels[1], other.dimensions())];
+                    labels::walk(operation.shape.dimensions(), operands, |at, [a, b]| {
+                        sums[at] += i64::from(*coefficient) * data[a] * other_data[b];
+                    });
+                }
+                Term::Arrange { coefficient, labels, .. } => {
+                    let operand = [(labels, from.dimensions())];
+                    labels::walk(operation.shape.dimensions(), operand, |at, [a]| {
+                        sums[at] += i64::from(*coefficient) * data[a];
+                    });
+                }
                 Term::Window { coefficient, window, .. } => {
                     pool(
                         &mut sums,
@@ -176,14 +243,11 @@ impl Model {
             }
         }
         let dimensions = operation.shape.dimensions();
-        let inner: usize =
-            dimensions.iter().skip(channel_axis(operation) + 1).map(|s| *s as usize).product();
-        let channels = channels(operation);
+        let scaled = scaled_bias(operation, weights);
+        let inner = operation.bias_axes().map_or(1, |a| product(dimensions, a.end..MAX));
         for (index, sum) in sums.iter_mut().enumerate() {
-            let channel = index / inner % channels;
-            let multiplier = weights.multipliers.get(channel).copied().map_or(1, i64::from);
-            let bias = weights.bias.get(channel).copied().map_or(0, i64::from);
-            *sum += bias * multiplier + operation.rounding();
+            let bias = scaled.get(index / inner % scaled.len().max(1)).copied().unwrap_or(0);
+            *sum += bias + operation.rounding();
         }
         sums
     }
@@ -194,28 +258,70 @@ impl Model {
         operation: &Operation,
         sums: &[i64],
     ) -> Result<Vec<i64>, ModelError> {
-        let Some(table) =
-            operation.table.and_then(|table| self.network.tables.get(usize::from(table)))
-        else {
+        let Some(table) = operation.table.map(usize::from) else {
             return Ok(sums.to_vec());
         };
         let lookup = |sum: &i64| {
             let u = sum >> operation.shift;
-            let bound = -table.min();
-            table.get(u).ok_or(ModelError::Overflow { operation: index, reach: u, bound })
+            let bound = self.network.tables.get(table).map_or(0, Table::end);
+            self.entry(table, u).ok_or(ModelError::Overflow { operation: index, reach: u, bound })
         };
         sums.iter().map(lookup).collect()
     }
 }
 
-/// The dimension of the channels: the first after a convolution or window, else the last.
-pub fn channel_axis(operation: &Operation) -> usize {
-    let first = |term: &Term| matches!(term, Term::Conv { .. } | Term::Window { .. });
-    if operation.terms.iter().any(first) { 0 } else { operation.shape.dimensions().len() - 1 }
+/// Past every dimension.
+const MAX: usize = crate::network::MAX_DIMENSIONS;
+
+fn product(dimensions: &[u32], axes: Range<usize>) -> usize {
+    let own = dimensions.iter().take(axes.end).skip(axes.start);
+    own.map(|size| *size as usize).product()
+}
+
+/// The dimensions of the channels: the first after a convolution or window, those that the weights
+/// bring after a matrix product, else the last.
+pub fn channel_axes(operation: &Operation) -> Range<usize> {
+    let count = operation.shape.dimensions().len();
+    let of_term = |term: &Term| match term {
+        Term::Conv { .. } | Term::Window { .. } => Some(0..1),
+        Term::Dense { kept, .. } => Some(usize::from(*kept)..count),
+        _ => None,
+    };
+    operation.terms.iter().find_map(of_term).unwrap_or(count - 1..count)
 }
 
 pub(crate) fn channels(operation: &Operation) -> usize {
-    operation.shape.dimensions().get(channel_axis(operation)).map_or(0, |size| *size as usize)
+    product(operation.shape.dimensions(), channel_axes(operation))
+}
+
+/// Terms with weights share multipliers, so they have the same channels.
+fn same_channels(operation: &Operation) -> bool {
+    let kind = |term: &Term| match term {
+        Term::Dense { kept, .. } => Some(usize::from(*kept)),
+        Term::Conv { .. } => Some(MAX),
+        _ => None,
+    };
+    let mut kinds = operation.terms.iter().filter_map(kind);
+    let first = kinds.next();
+    let alone = first.is_none_or(|kind| kind == MAX)
+        || !operation.terms.iter().any(|term| matches!(term, Term::Window { .. }));
+    alone && kinds.all(|kind| Some(kind) == first)
+}
+
+/// The channel of a bias's index.
+pub(crate) fn bias_channel(operation: &Operation, index: usize) -> usize {
+    let axes = operation.bias_axes().unwrap_or(0..0);
+    let inner = product(operation.shape.dimensions(), channel_axes(operation).end..axes.end);
+    index / inner.max(1) % channels(operation).max(1)
+}
+
+/// The bias times its channel's multiplier, as accumulators and keys hold it.
+pub fn scaled_bias(operation: &Operation, weights: &Weights) -> Vec<i64> {
+    let scaled = |(index, bias): (usize, &i32)| {
+        let multiplier = weights.multipliers.get(bias_channel(operation, index)).copied();
+        i64::from(*bias) * multiplier.map_or(1, i64::from)
+    };
+    weights.bias.iter().enumerate().map(scaled).collect()
 }
 
 fn dense(

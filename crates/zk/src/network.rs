@@ -1,6 +1,11 @@
 //! Integer networks: shapes and operations, without weights (reference §1).
 
-use crate::table::Table;
+use std::ops::Range;
+
+use crate::{
+    labels::{self, Labels},
+    table::Table,
+};
 
 /// Most operations, and terms of one operation.
 pub const MAX_OPERATIONS: usize = 512;
@@ -165,7 +170,8 @@ pub enum Term {
         /// Factor.
         coefficient: i32,
     },
-    /// A matrix product: the first `kept` dimensions stay, the others are summed.
+    /// A matrix product: the first `kept` dimensions stay, the others are summed; the output's
+    /// dimensions from there on are the weights'.
     Dense {
         /// Tensor read.
         input: u16,
@@ -188,25 +194,60 @@ pub enum Term {
         /// Kernel, stride, padding.
         window: Window,
     },
+    /// `coefficient` times the product of two tensors, summed over indices that the output lacks.
+    Product {
+        /// Tensors read.
+        inputs: [u16; 2],
+        /// Factor.
+        coefficient: i32,
+        /// Their dimensions' labels.
+        labels: [Labels; 2],
+    },
+    /// `coefficient` times a tensor with its dimensions put elsewhere, summed, or repeated.
+    Arrange {
+        /// Tensor read.
+        input: u16,
+        /// Factor.
+        coefficient: i32,
+        /// Its dimensions' labels.
+        labels: Labels,
+    },
 }
 
 impl Term {
-    /// The tensor read.
+    /// The tensor read; the first of two.
     pub fn input(&self) -> usize {
         match self {
             Self::Scale { input, .. }
             | Self::Dense { input, .. }
             | Self::Conv { input, .. }
-            | Self::Window { input, .. } => usize::from(*input),
+            | Self::Window { input, .. }
+            | Self::Product { inputs: [input, _], .. }
+            | Self::Arrange { input, .. } => usize::from(*input),
         }
+    }
+
+    /// The tensors read.
+    pub fn inputs(&self) -> impl Iterator<Item = usize> {
+        let second = match self {
+            Self::Product { inputs: [_, second], .. } => Some(usize::from(*second)),
+            _ => None,
+        };
+        std::iter::once(self.input()).chain(second)
+    }
+
+    /// Whether its sum needs a sumcheck.
+    pub fn is_summed(&self) -> bool {
+        !matches!(self, Self::Scale { .. } | Self::Arrange { .. })
     }
 
     /// Shape of the weights for an output and an input, if the term has weights.
     pub fn weights(&self, output: &Shape, input: &Shape) -> Option<Vec<u32>> {
         match self {
             Self::Dense { kept, .. } => {
-                let summed = input.dimensions().iter().skip(usize::from(*kept));
-                Some(output.dimensions().last().into_iter().chain(summed).copied().collect())
+                let [own, summed] =
+                    [output, input].map(|s| s.dimensions().iter().skip(usize::from(*kept)));
+                Some(own.chain(summed).copied().collect())
             }
             Self::Conv { window, .. } => Some(vec![
                 *output.dimensions().first()?,
@@ -214,24 +255,28 @@ impl Term {
                 u32::from(window.kernel[0]),
                 u32::from(window.kernel[1]),
             ]),
-            Self::Scale { .. } | Self::Window { .. } => None,
+            _ => None,
         }
     }
 
-    fn fits(&self, output: &Shape, input: &Shape) -> bool {
+    fn fits(&self, output: &Shape, input: &Shape, second: &Shape) -> bool {
         let (to, from) = (output.dimensions(), input.dimensions());
         match self {
             Self::Scale { .. } => to == from,
             Self::Dense { kept, .. } => {
                 let kept = usize::from(*kept);
                 kept < from.len()
-                    && to.len() == kept + 1
+                    && kept < to.len()
                     && to.iter().zip(from).take(kept).all(|(a, b)| a == b)
             }
             Self::Conv { window, .. } => to.len() == 3 && from.len() == 3 && window.is_valid(),
             Self::Window { window, .. } => {
                 to.len() == 3 && from.len() == 3 && to.first() == from.first() && window.is_valid()
             }
+            Self::Product { labels, .. } => {
+                labels::product_fits(labels, to, [from, second.dimensions()])
+            }
+            Self::Arrange { labels, .. } => labels.fit(to, from),
         }
     }
 }
@@ -243,7 +288,7 @@ pub struct Operation {
     pub shape: Shape,
     /// The terms that are added up.
     pub terms: Vec<Term>,
-    /// Dimension along which the bias goes.
+    /// Dimensions along which the bias goes: the first, plus 16 for each that follows it.
     pub bias: Option<u8>,
     /// Bits dropped after rounding: 0, 8, 16 or 24.
     pub shift: u8,
@@ -252,6 +297,12 @@ pub struct Operation {
 }
 
 impl Operation {
+    /// Dimensions along which the bias goes.
+    pub fn bias_axes(&self) -> Option<Range<usize>> {
+        let (first, more) = (usize::from(self.bias? & 15), usize::from(self.bias? >> 4));
+        Some(first..first + more + 1)
+    }
+
     /// Bytes of the remainder.
     pub fn remainder_bytes(&self) -> usize {
         usize::from(self.shift / 8)
@@ -317,20 +368,22 @@ impl Network {
             return Err(NetworkError::Requantisation(index));
         }
         let dimensions = operation.shape.dimensions().len();
-        if operation.bias.is_some_and(|axis| usize::from(axis) >= dimensions) {
+        if operation.bias_axes().is_some_and(|axes| axes.end > dimensions) {
             return Err(NetworkError::Bias(index));
         }
         let terms = &operation.terms;
         let bad = terms.iter().position(|term| {
-            term.input() > index
-                || !term.fits(&operation.shape, self.tensor(term.input()))
+            let second = self.tensor(term.inputs().last().unwrap_or(0));
+            term.inputs().any(|input| input > index)
+                || !term.fits(&operation.shape, self.tensor(term.input()), second)
                 || term
                     .weights(&operation.shape, self.tensor(term.input()))
                     .is_some_and(|shape| bits_of(&shape) > MAX_TENSOR_BITS)
         });
         match bad {
             Some(term) => Err(NetworkError::Term { operation: index, term }),
-            None if terms.is_empty() || terms.len() > MAX_TERMS => {
+            // Without terms an operation is a constant.
+            None if (terms.is_empty() && operation.bias.is_none()) || terms.len() > MAX_TERMS => {
                 Err(NetworkError::Term { operation: index, term: terms.len() })
             }
             None => Ok(()),

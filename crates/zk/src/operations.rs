@@ -5,8 +5,10 @@ use ff::Field;
 use crate::{
     Rejection, Statement,
     field::{Fr, eq_table, from_i64, less_than, powers},
-    network::{Network, Term, Window, bits, bits_of},
+    labels::{index_bits, product_indices},
+    network::{Network, Operation, Term, Window, bits, bits_of},
     opening::{Claim, Vector},
+    operands::{ProductPoint, arranged},
     plan::{Column, Plan},
     sumcheck::{self, suffix},
     transcript::{Messages, Tag},
@@ -25,7 +27,7 @@ pub struct OperationValues {
     pub remainder: Vec<Fr>,
     /// The bias.
     pub bias: Fr,
-    /// Sum of the scales.
+    /// Sum of the scales and arrangements.
     pub scales: Fr,
 }
 
@@ -36,8 +38,8 @@ pub struct AtPoint {
     pub operations: Vec<OperationValues>,
     /// Multiplicities of the bytes.
     pub bytes: Option<Fr>,
-    /// Multiplicities of each table.
-    pub tables: Vec<Fr>,
+    /// Multiplicities of each table, and what a listed one holds.
+    pub tables: Vec<(Fr, Option<Fr>)>,
 }
 
 /// A term that needs a sumcheck.
@@ -68,14 +70,26 @@ pub fn cut<'a>(mut point: &'a [Fr], dimensions: &[u32]) -> (&'a [Fr], Vec<&'a [F
     (point, parts)
 }
 
+/// The part of an operation's point that its bias is evaluated at.
+pub fn bias_point<'a>(operation: &Operation, point: &'a [Fr]) -> &'a [Fr] {
+    let (sizes, axes) = (operation.shape.dimensions(), operation.bias_axes().unwrap_or(0..0));
+    let behind = sizes.get(axes.end..).map_or(0, bits_of) as usize;
+    let own = sizes.get(axes).map_or(0, bits_of);
+    last(point.split_at(point.len().saturating_sub(behind)).0, own)
+}
+
 /// The terms that need a sumcheck, in order.
-pub fn instances(network: &Network) -> Vec<Instance> {
+pub fn instances(network: &Network, batch_bits: u32) -> Vec<Instance> {
     let mut instances = vec![];
     for (operation, op) in network.operations.iter().enumerate() {
         for (term, kind) in op.terms.iter().enumerate() {
             let from = network.tensor(kind.input()).dimensions();
             let summed = match kind {
-                Term::Scale { .. } => continue,
+                Term::Scale { .. } | Term::Arrange { .. } => continue,
+                Term::Product { inputs: [_, second], labels, .. } => {
+                    let second = network.tensor(usize::from(*second)).dimensions();
+                    batch_bits + index_bits(&product_indices(labels, [from, second]))
+                }
                 Term::Dense { kept, .. } => from.get(usize::from(*kept)..).map_or(0, bits_of),
                 Term::Conv { window, .. } => {
                     from.first().map_or(0, |size| bits(*size))
@@ -166,31 +180,43 @@ impl Walk<'_> {
         for index in 0..self.network.operations.len() {
             operations.push(self.operation(index, point, &mut values)?);
         }
-        let mut table = |walk: &mut Self, column: usize| {
+        let table = |walk: &mut Self, column: usize, values: &mut Values| {
             let bits = walk.plan.witness.get(column).bits;
             values.next().map(|value| walk.witness(column, last(point, bits), value))
         };
-        let bytes = self.plan.bytes.map(|plan| table(self, plan.multiplicity)).transpose()?;
-        let tables = &self.plan.tables;
-        let tables =
-            tables.iter().map(|plan| table(self, plan.multiplicity)).collect::<Result<_, _>>()?;
+        let bytes = self.plan.bytes;
+        let bytes = bytes.map(|plan| table(self, plan.multiplicity, &mut values)).transpose()?;
+        let mut tables = vec![];
+        for plan in &self.plan.tables {
+            let count = table(self, plan.multiplicity, &mut values)?;
+            let listed = plan.values.map(|column| {
+                let bits = self.plan.key.get(column).bits;
+                values.next().map(|value| self.key(column, last(point, bits), value))
+            });
+            tables.push((count, listed.transpose()?));
+        }
         Ok((AtPoint { operations, bytes, tables }, challenge))
     }
 
     fn count_at_point(&self) -> usize {
         let operations = self.network.operations.iter().zip(&self.plan.operations);
         let counts = operations.map(|(operation, plan)| {
-            let scales = operation
-                .terms
-                .iter()
-                .filter(|term| matches!(term, Term::Scale { .. }) && term.input() > 0);
+            let scales =
+                operation.terms.iter().filter(|term| !term.is_summed() && term.input() > 0);
             usize::from(plan.output.is_some())
                 + usize::from(operation.table.is_some())
                 + plan.remainder.len()
                 + usize::from(plan.bias.is_some())
                 + scales.count()
         });
-        counts.sum::<usize>() + usize::from(self.plan.bytes.is_some()) + self.plan.tables.len()
+        counts.sum::<usize>()
+            + usize::from(self.plan.bytes.is_some())
+            + self
+                .plan
+                .tables
+                .iter()
+                .map(|table| 1 + usize::from(table.values.is_some()))
+                .sum::<usize>()
     }
 
     fn operation(
@@ -213,17 +239,25 @@ impl Walk<'_> {
             remainder.push(self.witness(*column, point, value));
         }
         let mut bias = Fr::ZERO;
-        if let (Some(column), Some(axis)) = (plan.bias, operation.bias) {
-            let (_, parts) = cut(point, operation.shape.dimensions());
-            let part = parts.get(usize::from(axis)).copied().unwrap_or_default();
+        if let Some(column) = plan.bias {
+            let part = bias_point(operation, point);
             let value = values.next()?;
             bias = self.key(column, part, value);
         }
         let mut scales = Fr::ZERO;
         for term in &operation.terms {
-            if let Term::Scale { input, coefficient } = term {
-                let value = self.tensor(usize::from(*input), point, values)?;
-                scales += from_i64(i64::from(*coefficient)) * value;
+            let to = operation.shape.dimensions();
+            match term {
+                Term::Scale { input, coefficient } => {
+                    let value = self.tensor(usize::from(*input), point, values)?;
+                    scales += from_i64(i64::from(*coefficient)) * value;
+                }
+                Term::Arrange { input, coefficient, labels } => {
+                    let from = self.network.tensor(usize::from(*input)).dimensions();
+                    let (at, factor) = arranged(point, to, labels, from, *coefficient);
+                    scales += factor * self.tensor(usize::from(*input), &at, values)?;
+                }
+                _ => {}
             }
         }
         Ok(OperationValues { point: point.to_vec(), output, quotient, remainder, bias, scales })
@@ -235,10 +269,10 @@ impl Walk<'_> {
         let dimensions = operation.shape.dimensions();
         let (batch, parts) = cut(&values.point, dimensions);
         let batch = less_than(batch, self.statement.batch as usize);
-        let mask = |without: Option<u8>| {
+        let mask = |without: Option<std::ops::Range<usize>>| {
             let sizes = parts.iter().zip(dimensions).enumerate();
             sizes
-                .filter(|(axis, _)| without.is_none_or(|bias| usize::from(bias) != *axis))
+                .filter(|(axis, _)| without.as_ref().is_none_or(|bias| !bias.contains(axis)))
                 .fold(batch, |mask, (_, (part, size))| mask * less_than(part, *size as usize))
         };
         let remainder = values.remainder.iter().rev();
@@ -248,9 +282,9 @@ impl Walk<'_> {
             0 => Fr::ZERO,
             rounding => from_i64(rounding) * mask(None),
         };
-        let bias = match operation.bias {
+        let bias = match operation.bias_axes() {
             None => Fr::ZERO,
-            Some(_) => values.bias * mask(operation.bias),
+            axes => values.bias * mask(axes),
         };
         accumulator - rounding - bias - values.scales
     }
@@ -262,7 +296,7 @@ impl Walk<'_> {
         at: &AtPoint,
         batching: Fr,
     ) -> Result<Fr, Rejection> {
-        let instances = instances(self.network);
+        let instances = instances(self.network, self.plan.batch_bits);
         let weights = powers(batching, at.operations.len());
         let targets = at.operations.iter().enumerate().map(|(i, values)| self.target(i, values));
         let claim = weights.iter().zip(targets).map(|(weight, target)| weight * target).sum();
@@ -296,7 +330,8 @@ impl Walk<'_> {
             Some(Term::Dense { input, .. }) => 1 + usize::from(*input > 0),
             Some(Term::Conv { .. }) => 2,
             Some(Term::Window { input, .. }) => usize::from(*input > 0),
-            Some(Term::Scale { .. }) | None => 0,
+            Some(Term::Product { inputs, .. }) => inputs.iter().filter(|input| **input > 0).count(),
+            Some(Term::Scale { .. } | Term::Arrange { .. }) | None => 0,
         }
     }
 
@@ -325,9 +360,20 @@ impl Walk<'_> {
         let to = operation.shape.dimensions();
         let from = self.network.tensor(term.input()).dimensions();
         match term {
-            Term::Scale { .. } => Ok(Fr::ZERO),
-            Term::Dense { input, .. } => {
-                let channel = to.last().map_or(0, |size| bits(*size));
+            Term::Scale { .. } | Term::Arrange { .. } => Ok(Fr::ZERO),
+            Term::Product { inputs, coefficient, labels } => {
+                let dimensions = inputs.map(|i| self.network.tensor(usize::from(i)).dimensions());
+                let indices = product_indices(&labels, dimensions);
+                let at = ProductPoint::new(rho, to, own, &indices);
+                let mut product = from_i64(i64::from(coefficient)) * at.factor();
+                for ((input, labels), dimensions) in inputs.iter().zip(&labels).zip(dimensions) {
+                    let point = at.operand(labels, dimensions);
+                    product *= self.tensor(usize::from(*input), &point, values)?;
+                }
+                Ok(product)
+            }
+            Term::Dense { input, kept } => {
+                let channel = to.get(usize::from(kept)..).map_or(0, bits_of);
                 let (kept, channel) = rho.split_at(rho.len().saturating_sub(channel as usize));
                 let value = values.next()?;
                 let weight = self.weights(instance, &[channel, own].concat(), value);

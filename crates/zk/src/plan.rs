@@ -87,6 +87,8 @@ pub struct TablePlan {
     pub multiplicity: usize,
     /// The table, among the leaves.
     pub leaves: usize,
+    /// Listed values, among the key's columns.
+    pub values: Option<usize>,
 }
 
 /// Why a batch is refused.
@@ -154,9 +156,9 @@ impl Plan {
                 plan.weights.push(shape.map(|shape| key.add(bits_of(&shape))));
             }
             plan.bias = operation
-                .bias
-                .and_then(|axis| operation.shape.dimensions().get(usize::from(axis)))
-                .map(|size| key.add(self::bits(*size)));
+                .bias_axes()
+                .and_then(|axes| operation.shape.dimensions().get(axes))
+                .map(|sizes| key.add(bits_of(sizes)));
             plan.output = (index < last).then(|| witness.add(bits));
             for _ in 0..operation.remainder_bytes() {
                 plan.remainder.push(witness.add(bits));
@@ -165,11 +167,20 @@ impl Plan {
             plan.table_leaves = operation.table.map(|_| leaves.add(bits));
             operations.push(plan);
         }
-        let mut table =
-            |bits| TablePlan { multiplicity: witness.add(bits), leaves: leaves.add(bits) };
-        let bytes =
-            operations.iter().any(|plan| !plan.remainder.is_empty()).then(|| table(BYTE_BITS));
-        let tables = network.tables.iter().map(|t| table(u32::from(t.bits))).collect();
+        let mut table = |bits, values| TablePlan {
+            multiplicity: witness.add(bits),
+            leaves: leaves.add(bits),
+            values,
+        };
+        let bytes = operations
+            .iter()
+            .any(|plan| !plan.remainder.is_empty())
+            .then(|| table(BYTE_BITS, None));
+        let tables = network.tables.iter().map(|t| {
+            let bits = u32::from(t.bits());
+            table(bits, t.is_listed().then(|| key.add(bits)))
+        });
+        let tables = tables.collect();
         let [key, witness, leaves] =
             [&key, &witness, &leaves].map(|sizes| Columns::place(&sizes.0));
         if witness.len() >> (MAX_TENSOR_BITS + 2) > 0 || leaves.len() >> (MAX_TENSOR_BITS + 2) > 0 {

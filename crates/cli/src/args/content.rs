@@ -32,6 +32,15 @@ pub(crate) enum Content {
         #[arg(long, value_name = "FILE")]
         trust: Option<PathBuf>,
     },
+    /// Erase works: opt them out, state the erasure, and delete their bytes here. Every proof over
+    /// them stays valid.
+    Erase {
+        /// The works' digests, or files as they were registered.
+        #[arg(required = true)]
+        works: Vec<String>,
+        #[command(flatten)]
+        signer: Signer,
+    },
     /// Say who registered a work. Exit 1: nobody.
     Verify {
         /// The work.
@@ -80,8 +89,13 @@ pub(crate) struct SignContent {
     /// Write sidecars for media files too, and leave the files alone.
     #[arg(long, conflicts_with = "cert")]
     pub(crate) sidecar: bool,
+    /// The author's key.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) key: String,
     #[command(flatten)]
-    pub(crate) signer: Signer,
+    pub(crate) folder: Folder,
+    #[command(flatten)]
+    pub(crate) passphrase: Passphrase,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -94,6 +108,9 @@ pub(crate) struct RegisterContent {
     /// Media type of the works.
     #[arg(long, default_value = "application/octet-stream")]
     pub(crate) media_type: String,
+    /// Register salted digests, from which nobody can guess the works. They stay in this workspace.
+    #[arg(long)]
+    pub(crate) private: bool,
     /// Each line of the files is a work of its own.
     #[arg(long)]
     pub(crate) lines: bool,

@@ -8,8 +8,60 @@ use super::{Folder, Passphrase, Signer, Verdict};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Dataset {
-    /// Apply a policy to everything registered and report. Registers only with `--register`.
+    /// Apply a policy to everything registered, or to a folder's files, and report. Registers only
+    /// with `--register`.
     Build(BuildDataset),
+    /// Show what changed from one version to another. Exit 0: the same items; 1: others.
+    Diff {
+        /// Record id, manifest file, or dataset folder.
+        before: String,
+        /// Record id, manifest file, or dataset folder.
+        after: String,
+        #[command(flatten)]
+        folder: Folder,
+    },
+    /// Write a registered version into a new folder: Croissant description, Parquet table, manifest.
+    Export {
+        /// The dataset's record id.
+        dataset: alloy_primitives::B256,
+        /// The new folder.
+        #[arg(short, long, value_name = "DIR")]
+        output: PathBuf,
+        #[command(flatten)]
+        folder: Folder,
+    },
+    /// Check a dataset folder. Exit 0: consistent; 1: something was changed.
+    Verify {
+        /// The dataset's folder.
+        path: PathBuf,
+        /// Compare it with this registered version too.
+        #[arg(long, value_name = "ID")]
+        dataset: Option<alloy_primitives::B256>,
+        #[command(flatten)]
+        folder: Folder,
+    },
+    /// Check a dataset folder against its registered version and keep its manifest in the workspace.
+    Import {
+        /// The dataset's folder.
+        path: PathBuf,
+        /// The registered version.
+        #[arg(long, value_name = "ID")]
+        dataset: alloy_primitives::B256,
+        #[command(flatten)]
+        folder: Folder,
+    },
+    /// Sign votes for works, or a log of their use, for policies that weigh by them.
+    Tally {
+        /// What is counted.
+        #[arg(value_enum)]
+        counted: Counted,
+        /// CSV file: a work's digest and its count on each line.
+        file: PathBuf,
+        #[command(flatten)]
+        signer: Signer,
+    },
+    /// What an attack on the digits data costs under a policy, and what of it is caught.
+    Simulate(Simulate),
     /// Challenge an item, staking the court's bond.
     Challenge {
         #[command(flatten)]
@@ -49,14 +101,69 @@ pub(crate) enum Dataset {
     },
 }
 
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum Counted {
+    Votes,
+    Usage,
+}
+
 #[derive(Debug, ClapArgs)]
-pub(crate) struct BuildDataset {
-    /// A name for people.
-    pub(crate) name: String,
-    /// TOML file: `licences`, `commercial`, `maxItemsPerAuthor`; without it everything that
-    /// permits training enters.
+pub(crate) struct Simulate {
+    /// TOML file of the policy.
     #[arg(long, value_name = "FILE")]
     pub(crate) policy: Option<PathBuf>,
+    /// Fake items that the attacker registers.
+    #[arg(long, default_value_t = 400)]
+    pub(crate) fakes: usize,
+    /// Accounts that the attacker spreads them over.
+    #[arg(long, default_value_t = 8)]
+    pub(crate) accounts: usize,
+    /// Honest authors who share the true digits, all of them in the version before.
+    #[arg(long, default_value_t = 5)]
+    pub(crate) authors: usize,
+    /// Registered items in 1/1,000 that are canaries: somebody knows their true labels.
+    #[arg(long, default_value_t = 50)]
+    pub(crate) canaries: u16,
+    /// What an account costs the attacker to set up, in any unit.
+    #[arg(long, default_value_t = 100)]
+    pub(crate) account_cost: u64,
+    /// What registering an item costs the attacker.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) item_cost: u64,
+    /// What an item loses its author when a challenge removes it.
+    #[arg(long, default_value_t = 10)]
+    pub(crate) bond: u64,
+    /// The same seed gives the same figures.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// Another CSV file of digits: 64 values from 0 to 16 and a label per line.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) data: Option<PathBuf>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct BuildDataset {
+    /// A name for people; or an existing folder: of its files those that are registered are
+    /// considered.
+    #[arg(value_name = "NAME|DIR")]
+    pub(crate) target: String,
+    /// A name for people, where a folder is given (default: the folder's).
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// Each line of the folder's files is a work.
+    #[arg(long)]
+    pub(crate) lines: bool,
+    /// TOML file: `licences`, `commercial`, `maxItemsPerAuthor`, `maxItemsPerNewAuthor`,
+    /// `maxItemsOfNewAuthors`, `[near]`, `[weights]`; without it everything that permits training
+    /// enters.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) policy: Option<PathBuf>,
+    /// List every work that is left out, with the reason.
+    #[arg(long)]
+    pub(crate) report: bool,
+    /// Write the dataset into this new folder: Croissant description, Parquet table, manifest.
+    #[arg(short, long, value_name = "DIR")]
+    pub(crate) output: Option<PathBuf>,
     /// The version it follows.
     #[arg(long, value_name = "ID")]
     pub(crate) previous: Option<alloy_primitives::B256>,

@@ -1,5 +1,7 @@
 //! Revenue and payouts.
 
+use std::path::PathBuf;
+
 use clap::{Args as ClapArgs, Subcommand};
 
 use super::{Folder, Signer, Verdict};
@@ -61,8 +63,29 @@ pub(crate) enum Payout {
         /// Who is paid; the signer without it.
         #[arg(long, value_name = "ACCOUNT")]
         account: Option<alloy_primitives::Address>,
+        /// A proof printed by `payout prove`; without it the workspace's own computation is used.
+        #[arg(long, value_name = "FILE", conflicts_with = "account")]
+        proof: Option<PathBuf>,
         #[command(flatten)]
         signer: Signer,
+    },
+    /// Prove what an account is owed in all; prints the proof. Exit 1: nothing.
+    Prove {
+        #[command(flatten)]
+        pool: PoolOf,
+        /// Who is paid.
+        #[arg(long, value_name = "ACCOUNT")]
+        account: alloy_primitives::Address,
+        #[command(flatten)]
+        folder: Folder,
+    },
+    /// Check such a proof. Exit 1: it does not hold.
+    Verify {
+        /// A proof printed by `payout prove`.
+        proof: PathBuf,
+        /// Ask this chain whether it accepted the root, and what is left to claim.
+        #[arg(long, value_name = "URL")]
+        rpc: Option<String>,
     },
 }
 

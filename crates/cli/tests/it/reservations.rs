@@ -11,8 +11,8 @@ use probity_provenance::{
 use serde_json::Value;
 
 use crate::{
+    desk::Desk,
     tool::{Said, probity},
-    workflow::Desk,
 };
 
 const RULES: &str = r#"[{"location": "/free/", "tdm-reservation": 0},

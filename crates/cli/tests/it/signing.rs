@@ -6,8 +6,8 @@ use probity_testkit::SmallDisk;
 use serde_json::Value;
 
 use crate::{
+    desk::Desk,
     tool::{Said, probity},
-    workflow::Desk,
 };
 
 const PNG: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../media/tests/fixtures/work.png");

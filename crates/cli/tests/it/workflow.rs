@@ -9,49 +9,10 @@ use std::{
 
 use serde_json::Value;
 
-use crate::tool::{Said, foundry, probity, run};
-
-/// A workspace with a passphrase file beside it.
-pub(crate) struct Desk {
-    folder: tempfile::TempDir,
-}
-
-impl Desk {
-    pub(crate) fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join("passphrase"), "a passphrase\n").unwrap();
-        Self { folder }
-    }
-
-    pub(crate) fn path(&self, name: &str) -> String {
-        self.folder.path().join(name).to_str().unwrap().to_owned()
-    }
-
-    pub(crate) fn write(&self, name: &str, text: &str) -> String {
-        let path = self.path(name);
-        fs::write(&path, text).unwrap();
-        path
-    }
-
-    /// Runs a command on the workspace.
-    pub(crate) fn read(&self, arguments: &[&str]) -> Said {
-        let dir = self.path("w");
-        probity(&[arguments, &["--dir", &dir]].concat())
-    }
-
-    /// Runs a command that signs with a key.
-    pub(crate) fn signed(&self, key: &str, arguments: &[&str]) -> Said {
-        let passphrase = self.path("passphrase");
-        self.read(&[arguments, &["--key", key, "--passphrase-file", &passphrase]].concat())
-    }
-
-    /// As `signed`, and it must succeed; returns its only line.
-    pub(crate) fn done(&self, arguments: &[&str]) -> String {
-        let said = self.signed("owner", arguments);
-        assert_eq!(said.code, 0, "{arguments:?}: {}", said.err);
-        said.out.trim().to_owned()
-    }
-}
+use crate::{
+    desk::Desk,
+    tool::{Said, foundry, probity, run},
+};
 
 fn artifact(name: &str) -> Value {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../contracts");
@@ -60,7 +21,7 @@ fn artifact(name: &str) -> Value {
 }
 
 /// Puts the worthless token on the workspace's chain with `cast`, and gives `account` some.
-fn deploy_token(desk: &Desk, account: &str) -> String {
+pub(crate) fn deploy_token(desk: &Desk, account: &str) -> String {
     let dir = desk.path("w");
     let mut server = Command::new(env!("CARGO_BIN_EXE_probity"))
         .args(["chain", "serve", "--listen", "127.0.0.1:0", "--dir", &dir])
@@ -136,6 +97,16 @@ fn from_init_to_audit_by_commands_alone() {
     ]);
     train(&second);
     assert_eq!(desk.read(&["model", "taint", &model]).code, 0);
+    let permits =
+        |arguments: &[&str]| desk.read(&[&["model", "permits", &model], arguments].concat());
+    assert_eq!(permits(&[]).code, 0, "{:?}", permits(&[]));
+    let commercial = permits(&["--commercial"]);
+    assert_eq!(commercial.code, 1, "{commercial:?}");
+    let way: Vec<&str> = commercial.out.lines().filter(|line| line.starts_with("  ")).collect();
+    assert!(
+        way.len() == 4 && way[3].contains("works") && way[3].contains("CC-BY-NC-4.0"),
+        "{way:?}"
+    );
     money(&desk, &model, &account);
     let bundle = desk.path("evidence.tar");
     desk.done(&["log", "checkpoint"]);
@@ -149,24 +120,30 @@ const CONFIG: &str = "builder = \"probity-mlp/1\"\nhidden = 8\nclasses = 10\nfea
                       epochs = 3\nbatch = 16\nlearningRatePpm = 50000\nmomentumPpm = 900000\n\
                       weightDecayPpm = 100\nseed = 7\n";
 
-/// Registers a hundred digits, opts one out, and builds a dataset of the others.
+/// Registers a hundred digits and three that are not for commerce, opts one out, and builds a dataset
+/// of the others.
 fn data(desk: &Desk, court: &str) -> String {
     let digits = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/digits/digits.csv");
     let rows: Vec<String> = fs::read_to_string(digits)
         .unwrap()
         .lines()
-        .take(100)
+        .take(103)
         .map(|row| format!("{row}\n"))
         .collect();
-    let file = desk.write("digits.csv", &rows.concat());
+    let file = desk.write("digits.csv", &rows[..100].concat());
+    let limited = desk.write("limited.csv", &rows[100..].concat());
     let one = desk.write("one.csv", &rows[0]);
     let split = desk.write(
         "split.toml",
         "[[payee]]\naccount = \"0x00000000000000000000000000000000000000aa\"\nbps = 10000\n",
     );
     assert_eq!(desk.read(&["content", "verify", &one]).code, 1);
-    let register = ["content", "register", &file, "--lines", "--licence", "CC-BY-4.0"];
-    let register = [&register[..], &["--split", &split, "--media-type", "text/csv"]].concat();
+    let register =
+        ["content", "register", "--lines", "--split", &split, "--media-type", "text/csv"];
+    let limited = ["--licence", "CC-BY-NC-4.0", &limited];
+    desk.done(&[&register[..], &limited].concat());
+    let register = [&register[..], &["--licence", "CC-BY-4.0", &file]].concat();
+    rehearse(desk, &register, &one);
     desk.done(&register);
     let verified = desk.read(&["content", "verify", &one]);
     assert!(verified.code == 0 && verified.out.contains("CC-BY-4.0"), "{}", verified.out);
@@ -184,9 +161,21 @@ fn data(desk: &Desk, court: &str) -> String {
 
     let planned = desk.read(&["dataset", "build", "v1", "--json"]);
     let planned: Value = serde_json::from_str(&planned.out).unwrap();
-    assert_eq!((&planned["items"], &planned["dataset"]), (&99.into(), &Value::Null));
+    assert_eq!((&planned["items"], &planned["dataset"]), (&102.into(), &Value::Null));
     assert_eq!(planned["excluded"]["opted-out"], 1);
     desk.done(&["dataset", "build", "v1", "--register", "--court", court])
+}
+
+/// A dry run says what registering would cost, and registers nothing.
+fn rehearse(desk: &Desk, register: &[&str], work: &str) {
+    let held = |list: &Said| serde_json::from_str::<Value>(&list.out).unwrap();
+    let before = held(&desk.read(&["list", "--json"]));
+    let dry = desk.signed("owner", &[register, &["--dry-run", "--json"]].concat());
+    assert_eq!(dry.code, 0, "{}", dry.err);
+    let said: Value = serde_json::from_str(&dry.out).unwrap();
+    assert!(said["sent"] == false && said["gas"].as_u64() > Some(21_000), "{said}");
+    assert_eq!(desk.read(&["content", "verify", work]).code, 1);
+    assert_eq!(held(&desk.read(&["list", "--json"])), before);
 }
 
 /// Challenges two items: one is answered and stays, one goes.
@@ -211,6 +200,11 @@ fn money(desk: &Desk, model: &str, account: &str) {
     let payee = "0x00000000000000000000000000000000000000aa";
     let computed = desk.read(&["payout", "compute", model, "--explain", payee]);
     assert!(computed.out.contains("may claim 500000 in all"), "{}{}", computed.out, computed.err);
+    // What would fail fails in a dry run too.
+    let early = desk.signed("owner", &["payout", "settle", model, "--dry-run"]);
+    assert!(early.code == 2 && early.err.contains("StatusMismatch"), "{}", early.err);
+    let formula = "items weigh by {\"formula\":\"contribution/v1\",\"perItem\":1}";
+    assert!(computed.out.contains(formula), "{}", computed.out);
     desk.done(&["payout", "propose", model]);
     let settle = || desk.signed("owner", &["payout", "settle", model]);
     let mut said = settle();
@@ -219,6 +213,28 @@ fn money(desk: &Desk, model: &str, account: &str) {
     }
     assert_eq!(said.code, 0, "{}", said.err);
     assert_eq!(desk.done(&["payout", "claim", model]), format!("500000 paid to {account}"));
-    desk.done(&["payout", "claim", model, "--account", payee]);
+    prove(desk, model, payee);
     assert_eq!(desk.signed("owner", &["payout", "claim", model]).code, 1);
+}
+
+/// A payee is paid by a proof alone, and by no other.
+fn prove(desk: &Desk, model: &str, payee: &str) {
+    let proof = desk.read(&["payout", "prove", model, "--account", payee]);
+    assert_eq!(proof.code, 0, "{}", proof.err);
+    let path = desk.write("claim.json", &proof.out);
+    let checked = probity(&["payout", "verify", &path]);
+    assert_eq!(checked.code, 0, "{}", checked.err);
+    assert!(
+        checked.out.contains("[verified]") && checked.out.contains("[asserted]"),
+        "{checked:?}"
+    );
+    let more = desk.write("more.json", &proof.out.replace("\"500000\"", "\"500001\""));
+    assert_eq!(probity(&["payout", "verify", &more]).code, 1);
+    assert_eq!(desk.signed("owner", &["payout", "claim", model, "--proof", &more]).code, 2);
+    let claim = ["payout", "claim", model, "--proof", &path];
+    assert_eq!(desk.done(&claim).to_lowercase(), format!("500000 paid to {payee}"));
+    assert_eq!(desk.signed("owner", &claim).code, 1);
+    let nobody = ["payout", "prove", model, "--account", &format!("0x{:040x}", 1)];
+    assert_eq!(desk.read(&nobody).code, 1);
+    assert_eq!(probity(&["payout", "verify", &desk.path("config.toml")]).code, 2);
 }

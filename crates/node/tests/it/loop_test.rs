@@ -72,6 +72,7 @@ fn labels_are_no_stronger_than_their_evidence(report: &Report, chain: Label) {
         ("dataset.challenges", chain),
         ("dataset.statement", Label::Verified),
         ("opt-outs.complete", Label::Attested),
+        ("dataset.near-duplicates", Label::Attested),
         ("run.commitment", Label::Verified),
         ("run.committed-first", chain),
         ("checkpoint.trained", Label::Attested),

@@ -2,9 +2,12 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on should stop")]
 
+mod bound_keys;
+mod checkpoints;
 mod faults;
 mod hostile_exporter;
 mod loop_test;
 mod parties;
+mod runs;
 mod twins;
 mod world;

@@ -16,10 +16,11 @@ use probity_core::{
     statement::Statement,
 };
 use probity_node::{
-    ChainChoice, DatasetPlan, Decision, ModelPlan, Reason, Work, Workspace, audit_bundle,
+    ChainChoice, DatasetPlan, Decision, ModelPlan, NodeError, Reason, Work, Workspace, audit_bundle,
 };
 use probity_provenance::{
     audit::Report,
+    claim::ClaimProof,
     content::{CONTENT_SUBJECT, Payee},
     dataset::{DATASET_TYPE, DatasetPredicate, Manifest, Policy},
     optout::{OPT_OUT_SUBJECT, SCOPE_TRAIN},
@@ -28,14 +29,14 @@ use probity_provenance::{
 const WINDOW: u32 = 1;
 
 /// One operator with their own folder and log, on a chain they share.
-struct Party {
-    workspace: Workspace,
-    key: SecretKey,
+pub(crate) struct Party {
+    pub(crate) workspace: Workspace,
+    pub(crate) key: SecretKey,
     token: Address,
 }
 
 impl Party {
-    async fn first(dir: &Path, all: &[SecretKey]) -> Self {
+    pub(crate) async fn first(dir: &Path, all: &[SecretKey]) -> Self {
         let coins = U256::from(10).pow(U256::from(20));
         let alloc = all.iter().map(|key| (key.address().unwrap(), coins)).collect();
         Self::with(dir, ChainChoice::Embedded(alloc), all[0].clone()).await
@@ -74,7 +75,7 @@ impl Party {
     }
 
     /// Registers ten samples of two classes.
-    async fn contribute(&mut self, salt: u8) {
+    pub(crate) async fn contribute(&mut self, salt: u8) {
         let work = |index: u8| Work {
             name: format!("row-{index}"),
             bytes: format!("{},{salt},{}\n", index * 20, index % 2).into_bytes(),
@@ -86,7 +87,7 @@ impl Party {
         self.workspace.contribute(&key, terms, payees, SAMPLE_MEDIA_TYPE, &works).await.unwrap();
     }
 
-    async fn dataset(&mut self, name: &str, previous: B256) -> (B256, Manifest) {
+    pub(crate) async fn dataset(&mut self, name: &str, previous: B256) -> (B256, Manifest) {
         let policy = Policy::default();
         let manifest = self.workspace.plan_dataset(name, &policy, previous).await.unwrap();
         let plan = DatasetPlan {
@@ -141,9 +142,13 @@ impl Party {
         record_id(&dataset)
     }
 
-    async fn model(&mut self) -> B256 {
+    pub(crate) async fn model(&mut self) -> B256 {
+        self.model_called("tiny").await
+    }
+
+    pub(crate) async fn model_called(&mut self, name: &str) -> B256 {
         let plan = ModelPlan {
-            name: "tiny".to_owned(),
+            name: name.to_owned(),
             description: "two classes".to_owned(),
             accountant: self.address(),
             data_bps: 5_000,
@@ -177,7 +182,7 @@ fn label(report: &Report, name: &str) -> Option<Label> {
     report.claims.iter().find(|claim| claim.name == name).map(|claim| claim.label)
 }
 
-fn keys(count: usize) -> Vec<SecretKey> {
+pub(crate) fn keys(count: usize) -> Vec<SecretKey> {
     (0..count).map(|_| SecretKey::generate(KeyType::Secp256k1).unwrap()).collect()
 }
 
@@ -465,8 +470,14 @@ async fn a_false_payout_root_is_disputed_and_replaced() {
     let arbiters = [key.clone()];
     ours.workspace.rule_payout(&key, model, token, &decision, &arbiters).await.unwrap();
     let entry = &right.entries[0];
-    let claimed = ours.workspace.claim(&key, model, token, entry.account).await.unwrap();
+    let proof = ours.workspace.prove_claim(model, token, entry.account).await.unwrap().unwrap();
+    for forged in forgeries(&proof) {
+        let refused = ours.workspace.claim(&key, &forged).await.unwrap_err();
+        assert!(matches!(refused, NodeError::RootNotAccepted(_)), "{refused}: {forged:?}");
+    }
+    let claimed = ours.workspace.claim(&key, &proof).await.unwrap();
     assert_eq!(claimed.unwrap().amount, entry.cumulative);
+    assert!(ours.workspace.claim(&key, &proof).await.unwrap().is_none());
     let report = ours.audit(model).await;
     assert_eq!(label(&report, "payout.computed"), Some(Label::Verified));
 
@@ -474,4 +485,22 @@ async fn a_false_payout_root_is_disputed_and_replaced() {
     let next = ours.workspace.compute_payout(model, token).await.unwrap();
     ours.workspace.propose_payout(&key, &next).await.unwrap();
     assert!(ours.workspace.dispute_payout(&key, model, token).await.unwrap().is_none());
+}
+
+/// The proof with each field but the epoch, which nothing is decided by, changed.
+fn forgeries(proof: &ClaimProof) -> Vec<ClaimProof> {
+    let with = |change: &dyn Fn(&mut ClaimProof)| {
+        let mut forged = proof.clone();
+        change(&mut forged);
+        forged
+    };
+    vec![
+        with(&|proof| proof.vault = Address::repeat_byte(1)),
+        with(&|proof| proof.model = B256::repeat_byte(1)),
+        with(&|proof| proof.token = Address::repeat_byte(1)),
+        with(&|proof| proof.root = B256::repeat_byte(1)),
+        with(&|proof| proof.account = Address::repeat_byte(1)),
+        with(&|proof| proof.cumulative += 1),
+        with(&|proof| proof.proof.push(B256::ZERO)),
+    ]
 }

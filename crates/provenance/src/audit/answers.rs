@@ -177,6 +177,10 @@ fn operator(audit: &Audit<'_>, facts: &Facts) -> Vec<Point> {
         let text = format!("configuration {}", said.config);
         points.push(point(label_of(audit, "run.commitment"), text));
     }
+    let of_commands = ["run.provenance", "run.log"];
+    for claim in audit.claims.iter().filter(|claim| of_commands.contains(&claim.name.as_str())) {
+        points.push(point(claim.label, claim.text.clone()));
+    }
     if audit.records.checkpoints.last().is_some() {
         points.push(point(
             label_of(audit, "checkpoint.trained"),

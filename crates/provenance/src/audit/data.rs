@@ -1,12 +1,11 @@
-//! Datasets, runs and checkpoints.
+//! Datasets.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use alloy_primitives::B256;
+use alloy_primitives::{Address, B256};
 use probity_core::{
     Digest, Finding, Label,
-    keys::PublicKey,
-    records::{Checkpoint, Dataset, Run, record_id},
+    records::{Dataset, record_id},
 };
 
 use super::{
@@ -16,15 +15,22 @@ use super::{
 use crate::{
     bundle,
     content::Batch,
-    dataset::{Exclusion, Manifest, RemovedWorks},
-    ledger,
-    training::{
-        CHECKPOINT_TYPE, CheckpointPredicate, ModelFile, RUN_TYPE, RunPredicate, files_digest,
-    },
+    dataset::{Exclusion, Inputs, Manifest, RemovedWorks, Resemblances},
+    optout::DenyList,
+    weights::{Tallies, Tally},
 };
 
 /// Checked manifests by dataset record id.
 pub(crate) type Manifests = BTreeMap<B256, Manifest>;
+
+/// What a dataset version's policy is applied to again.
+struct Known<'a> {
+    statements: &'a Statements,
+    batches: &'a Batches,
+    deny_list: &'a DenyList,
+    removed: &'a RemovedWorks,
+    authors: &'a BTreeSet<Address>,
+}
 
 impl Audit<'_> {
     pub(super) fn check_datasets(
@@ -35,13 +41,23 @@ impl Audit<'_> {
         let opt_outs = self.check_opt_outs(statements);
         let datasets = self.records.datasets.clone();
         let mut manifests = Manifests::new();
-        let mut gone = RemovedWorks::new();
+        // What challenges removed from each version and from those before it.
+        let mut gone: BTreeMap<B256, RemovedWorks> = BTreeMap::new();
         for dataset in &datasets {
             let id = record_id(dataset);
             let Some(manifest) = self.check_manifest(id, dataset) else { continue };
+            let mut gone_before = gone.get(&dataset.previous).cloned().unwrap_or_default();
             if let Some(deny_list) = self.check_deny_list(manifest.deny_list, &opt_outs) {
-                let removed = self.removed_earlier(&manifest, &gone);
-                self.check_policy(id, &manifest, batches, &deny_list, &removed);
+                let removed = self.removed_earlier(&manifest, &gone_before);
+                let before = manifests.get(&dataset.previous).map(Manifest::authors);
+                let known = Known {
+                    statements,
+                    batches,
+                    deny_list: &deny_list,
+                    removed: &removed,
+                    authors: &before.unwrap_or_default(),
+                };
+                self.check_policy(id, &manifest, &known);
                 let text = format!(
                     "that the list of {} opted-out works was complete is the curator's word",
                     deny_list.works().count()
@@ -52,7 +68,8 @@ impl Audit<'_> {
             self.check_removals(id, &manifest);
             let removed = self.records.removed_from(id);
             let items = manifest.items.iter().filter(|item| removed.contains(&item.index));
-            gone.extend(items.map(|item| (item.author, item.digest)));
+            gone_before.extend(items.map(|item| (item.author, item.digest)));
+            gone.insert(id, gone_before);
             manifests.insert(id, manifest);
         }
         manifests
@@ -107,21 +124,29 @@ impl Audit<'_> {
     }
 
     /// Applies the manifest's policy again and compares, so that every exclusion is as it says.
-    fn check_policy(
-        &mut self,
-        id: B256,
-        manifest: &Manifest,
-        batches: &Batches,
-        deny_list: &crate::optout::DenyList,
-        removed: &RemovedWorks,
-    ) {
+    fn check_policy(&mut self, id: B256, manifest: &Manifest, known: &Known<'_>) {
         let sources: Option<Vec<Batch>> =
-            manifest.sources.iter().map(|source| batches.get(source).cloned()).collect();
+            manifest.sources.iter().map(|source| known.batches.get(source).cloned()).collect();
         let Some(sources) = sources else {
             self.broken("dataset.source.missing", id, "a source statement is not in the bundle");
             return;
         };
-        let again = Manifest::build(&manifest.name, &manifest.policy, &sources, deny_list, removed);
+        let opened = |digest: &Digest| Tally::open(known.statements.get(digest)?).ok();
+        let Some(tallies) = manifest.tallies.iter().map(opened).collect::<Option<Vec<_>>>() else {
+            self.broken("dataset.tally.missing", id, "votes or usage are not in the bundle");
+            return;
+        };
+        let chosen = manifest.excluded.iter().filter(|e| e.exclusion == Exclusion::NotSelected);
+        let inputs = Inputs {
+            batches: &sources,
+            not_selected: &chosen.map(|excluded| excluded.digest).collect(),
+            deny_list: known.deny_list,
+            removed: known.removed,
+            known_authors: known.authors,
+            resemblances: Resemblances::Claimed(&manifest.excluded),
+            tallies: &Tallies::count(&manifest.policy.weights, &tallies),
+        };
+        let again = Manifest::build(&manifest.name, &manifest.policy, &inputs);
         if again.is_ok_and(|again| again == *manifest) {
             let text = format!(
                 "policy applied again to {} works gives the same {} items and {} exclusions; none is on the opt-out list",
@@ -130,12 +155,33 @@ impl Audit<'_> {
                 manifest.excluded.len()
             );
             self.claim("dataset.policy", Label::Verified, text);
+            self.claim_unseen(manifest);
         } else {
             self.broken(
                 "dataset.policy.mismatch",
                 id,
                 "applying its policy again gives another dataset",
             );
+        }
+    }
+
+    /// What applying the policy again does not show.
+    fn claim_unseen(&mut self, manifest: &Manifest) {
+        if manifest.policy.near.is_some() {
+            let counts = manifest.exclusion_counts();
+            let text = format!(
+                "{} near duplicates have codes as near as the policy says; that the codes are the works', and that no other work resembles an item, is the curator's word until the works are compared",
+                counts.get("near-duplicate").copied().unwrap_or_default()
+            );
+            self.claim("dataset.near-duplicates", Label::Attested, text);
+        }
+        if manifest.policy.weights.counts().is_some() {
+            let text = format!(
+                "weights follow `{}` from {} statements; that none was left out is the curator's word",
+                manifest.policy.weights.name(),
+                manifest.tallies.len()
+            );
+            self.claim("dataset.weights", Label::Attested, text);
         }
     }
 
@@ -188,161 +234,5 @@ impl Audit<'_> {
             self.findings.push(Finding::warning("dataset.removed-before", item.content, text));
         }
         named
-    }
-
-    pub(super) fn check_training(&mut self, statements: &Statements, manifests: &Manifests) {
-        let (runs, checkpoints) = (self.records.runs.clone(), self.records.checkpoints.clone());
-        for run in &runs {
-            self.check_run(run, statements, manifests);
-        }
-        for checkpoint in &checkpoints {
-            self.check_checkpoint(checkpoint, statements);
-        }
-        let Some(head) = checkpoints.last() else {
-            self.broken(
-                "checkpoint.missing",
-                self.sealed.index.model,
-                "the bundle has no checkpoint",
-            );
-            return;
-        };
-        let registry = self.sealed.index.chain.registry;
-        let slot = ledger::head_slot(self.sealed.index.model);
-        let proved = self.ledger.slot(registry, slot).map(B256::from);
-        if proved != Some(record_id(head)) {
-            self.broken(
-                "model.head.mismatch",
-                record_id(head),
-                "the chain names another newest checkpoint",
-            );
-        }
-        self.check_inherited_taint(head);
-        self.check_files(head);
-    }
-
-    /// What a checkpoint was made from: here and untainted, or said to be missing.
-    fn check_parents(&mut self, id: B256, checkpoint: &Checkpoint) {
-        for parent in &checkpoint.parents {
-            let known = self.records.checkpoints.iter().find(|known| record_id(*known) == *parent);
-            let Some(known) = known else {
-                let text = format!(
-                    "checkpoint {id} was made from checkpoint {parent}; on which data is not in this bundle"
-                );
-                self.claim("checkpoint.parents", Label::Missing, text);
-                continue;
-            };
-            if !self.records.removed_from(known.dataset).is_empty() {
-                let text = format!("checkpoint {parent}, which it was made from, is tainted");
-                self.findings.push(Finding::warning("checkpoint.parent.tainted", id, text));
-            }
-        }
-    }
-
-    fn check_inherited_taint(&mut self, head: &Checkpoint) {
-        let id = record_id(head);
-        let slot = ledger::inherited_slot(id);
-        match self.ledger.slot(self.sealed.index.chain.challenges, slot) {
-            None => self.broken("checkpoint.taint.unproven", id, "it may have a tainted parent"),
-            Some(word) if !word.is_zero() => {
-                let text = "a checkpoint it was made from is tainted";
-                self.findings.push(Finding::warning("checkpoint.tainted", id, text));
-            }
-            Some(_) => {}
-        }
-    }
-
-    fn check_run(&mut self, run: &Run, statements: &Statements, manifests: &Manifests) {
-        let id = record_id(run);
-        let Some(signed) = statements.get(&Digest::from(run.statement)) else {
-            self.broken("run.statement.missing", id, "its statement is not in the bundle");
-            return;
-        };
-        let predicate: RunPredicate = match signed.statement.predicate(RUN_TYPE) {
-            Ok(predicate) => predicate,
-            Err(error) => return self.broken("run.statement.malformed", id, error),
-        };
-        let manifest = manifests.get(&run.dataset).and_then(|manifest| manifest.digest().ok());
-        let good = predicate.author == run.author
-            && signed.signers.contains(&PublicKey::Account(run.author))
-            && predicate.dataset == run.dataset
-            && Some(predicate.manifest) == manifest
-            && predicate.commitment().ok() == Some(Digest::from(run.commitment));
-        if good {
-            let text = format!("run {id} committed to its dataset, configuration and seed");
-            self.claim("run.commitment", Label::Verified, text);
-        } else {
-            self.broken("run.statement.mismatch", id, "record and statement differ");
-        }
-    }
-
-    fn check_checkpoint(&mut self, checkpoint: &Checkpoint, statements: &Statements) {
-        let id = record_id(checkpoint);
-        let Some(signed) = statements.get(&Digest::from(checkpoint.statement)) else {
-            self.broken("checkpoint.statement.missing", id, "its statement is not in the bundle");
-            return;
-        };
-        let predicate: CheckpointPredicate = match signed.statement.predicate(CHECKPOINT_TYPE) {
-            Ok(predicate) => predicate,
-            Err(error) => return self.broken("checkpoint.statement.malformed", id, error),
-        };
-        let good = predicate.author == checkpoint.author
-            && signed.signers.contains(&PublicKey::Account(checkpoint.author))
-            && predicate.model == checkpoint.model
-            && predicate.run == checkpoint.run
-            && predicate.dataset == checkpoint.dataset
-            && predicate.digest == Digest::from(checkpoint.digest);
-        if !good {
-            return self.broken("checkpoint.statement.mismatch", id, "record and statement differ");
-        }
-        let run = self.records.runs.iter().find(|run| record_id(*run) == checkpoint.run);
-        let named = (checkpoint.author, checkpoint.dataset);
-        if run.is_none_or(|run| (run.author, run.dataset) != named) {
-            let message = "its run is another author's or of another dataset";
-            return self.broken("checkpoint.run.mismatch", id, message);
-        }
-        self.check_parents(id, checkpoint);
-        let registry = self.sealed.index.chain.registry;
-        let time = |audit: &Self, id| audit.ledger.record(registry, id).map(|record| record.time);
-        match (time(self, checkpoint.run), time(self, id)) {
-            (Some(run), Some(done)) if run <= done => {
-                let text = format!(
-                    "the run's commitment was registered {} s before checkpoint {id}",
-                    done - run
-                );
-                self.claim("run.committed-first", self.chain_label, text);
-            }
-            _ => self.broken("run.not-committed-first", id, "the run is not shown to come first"),
-        }
-        let text = format!(
-            "checkpoint {id} came out of that run, says its trainer `{}`",
-            checkpoint.author
-        );
-        self.claim("checkpoint.trained", Label::Attested, text);
-    }
-
-    fn check_files(&mut self, head: &Checkpoint) {
-        let files: Vec<ModelFile> = self
-            .sealed
-            .files
-            .iter()
-            .filter_map(|(name, bytes)| {
-                let (name, size) =
-                    (name.strip_prefix(bundle::MODEL)?.to_owned(), bytes.len() as u64);
-                Some(ModelFile { name, size, sha256: Digest::of(bytes) })
-            })
-            .collect();
-        if files.is_empty() {
-            let text = "the checkpoint's files are not in the bundle";
-            self.claim("checkpoint.files", Label::Missing, text);
-        } else if files_digest(&files).ok() == Some(Digest::from(head.digest)) {
-            let text = format!("{} files with their names have the registered digest", files.len());
-            self.claim("checkpoint.files", Label::Verified, text);
-        } else {
-            self.broken(
-                "checkpoint.files.mismatch",
-                record_id(head),
-                "the files have another digest",
-            );
-        }
     }
 }

@@ -4,15 +4,23 @@
 use std::collections::BTreeSet;
 
 use alloy_primitives::B256;
-use probity_core::{Digest, Label, keys::PublicKey, records::record_id};
+use probity_core::{
+    Digest, Label,
+    binding::{KEY_BINDING_TYPE, KeyBinding},
+    keys::PublicKey,
+    records::record_id,
+};
 
-use super::{Audit, answers::Facts, signed::Statements};
+use super::{Audit, answers::Facts, runs, signed::Statements};
 use crate::{
     bundle,
+    command::PROVENANCE_TYPE,
     dataset::{DATASET_TYPE, DatasetPredicate},
+    erasure::ERASURE_TYPE,
     optout::OPT_OUT_TYPE,
     payout::PAYOUT_TYPE,
-    training::{MODEL_TYPE, ModelPredicate},
+    run_log::RUN_MARK_TYPE,
+    training::{CHECKPOINT_TYPE, CheckpointPredicate, MODEL_TYPE, ModelPredicate},
 };
 
 impl Audit<'_> {
@@ -72,7 +80,7 @@ impl Audit<'_> {
         let records = self.records.clone();
         let datasets: BTreeSet<B256> = records.datasets.iter().map(record_id).collect();
         let runs: BTreeSet<B256> = records.runs.iter().map(record_id).collect();
-        for checkpoint in &records.checkpoints {
+        for checkpoint in records.lineage() {
             let id = record_id(checkpoint);
             if !datasets.contains(&checkpoint.dataset) {
                 self.broken("checkpoint.dataset.missing", id, "its dataset is not in the bundle");
@@ -107,14 +115,14 @@ impl Audit<'_> {
         let records = &self.records;
         let model = self.sealed.index.model;
         let mut datasets: BTreeSet<B256> =
-            records.checkpoints.iter().map(|checkpoint| checkpoint.dataset).collect();
+            records.lineage().map(|checkpoint| checkpoint.dataset).collect();
         // Versions come oldest first: a version's successor is seen before it.
         for dataset in records.datasets.iter().rev() {
             if datasets.contains(&record_id(dataset)) {
                 datasets.insert(dataset.previous);
             }
         }
-        let runs: BTreeSet<B256> = records.checkpoints.iter().map(|c| c.run).collect();
+        let runs: BTreeSet<B256> = records.lineage().map(|checkpoint| checkpoint.run).collect();
         let sources = sources(facts);
         let deny_lists: BTreeSet<B256> =
             facts.manifests.values().map(|manifest| manifest.deny_list.into()).collect();
@@ -123,6 +131,7 @@ impl Audit<'_> {
         for record in records.checkpoints.iter().filter(|record| record.model != model) {
             found.push(("checkpoint", record_id(record)));
         }
+        found.extend(self.unrelated_ancestors().into_iter().map(|id| ("ancestor", id)));
         for id in records.datasets.iter().map(record_id).filter(|id| !datasets.contains(id)) {
             found.push(("dataset", id));
         }
@@ -146,28 +155,55 @@ impl Audit<'_> {
     fn unrelated_statements(&self, facts: &Facts) -> Vec<(&'static str, B256)> {
         let records = &self.records;
         let mut named: BTreeSet<Digest> = sources(facts);
+        named.extend(facts.manifests.values().flat_map(|manifest| manifest.tallies.iter()));
         named.extend(records.models.iter().map(|record| Digest::from(record.statement)));
         named.extend(records.runs.iter().map(|record| Digest::from(record.statement)));
-        named.extend(records.checkpoints.iter().map(|record| Digest::from(record.statement)));
+        named.extend(records.lineage().map(|record| Digest::from(record.statement)));
         let manifests: BTreeSet<Digest> =
             records.datasets.iter().map(|record| Digest::from(record.manifest)).collect();
+        let works: BTreeSet<Digest> = (facts.batches.values())
+            .flat_map(|batch| batch.works.iter().map(|(_, work)| *work))
+            .collect();
         let payouts: BTreeSet<Digest> = (self.sealed.files.iter())
             .filter(|(name, _)| name.starts_with(bundle::PAYOUTS))
             .map(|(_, bytes)| Digest::of(bytes))
             .collect();
+        let runs_of: BTreeSet<B256> = records.runs.iter().map(record_id).collect();
         let is_named = |digest: &Digest| named.contains(digest);
+        let others = facts
+            .statements
+            .values()
+            .filter(|signed| signed.statement.predicate_type != KEY_BINDING_TYPE);
+        let keys: BTreeSet<String> =
+            others.flat_map(|signed| signed.signers.iter().map(PublicKey::key_id)).collect();
         let related = facts.statements.iter().filter(|(digest, signed)| {
             let about = |set: &BTreeSet<Digest>| set.iter().any(|digest| signed.is_about(digest));
             match signed.statement.predicate_type.as_str() {
                 OPT_OUT_TYPE => true,
+                ERASURE_TYPE => about(&works),
                 DATASET_TYPE => about(&manifests),
                 PAYOUT_TYPE => about(&payouts),
+                KEY_BINDING_TYPE => {
+                    let binding = signed.statement.predicate::<KeyBinding>(KEY_BINDING_TYPE);
+                    binding.is_ok_and(|binding| keys.contains(&binding.key))
+                }
+                PROVENANCE_TYPE | RUN_MARK_TYPE => {
+                    runs::run_of(&signed.statement).is_some_and(|run| runs_of.contains(&run))
+                }
                 _ => is_named(digest),
             }
         });
         let related: BTreeSet<&Digest> = related.map(|(digest, _)| digest).collect();
         let strangers = facts.statements.keys().filter(|digest| !related.contains(digest));
         strangers.map(|digest| ("statement", B256::from(*digest))).collect()
+    }
+
+    /// Whether the newest checkpoint's statement names a signature of its files.
+    fn is_signed(&self, facts: &Facts) -> bool {
+        let head = self.records.checkpoints.last();
+        let signed = head.and_then(|head| facts.statements.get(&Digest::from(head.statement)));
+        let said = signed.map(|signed| signed.statement.predicate(CHECKPOINT_TYPE));
+        matches!(said, Some(Ok(CheckpointPredicate { signature: Some(_), .. })))
     }
 
     fn known_files(&self, facts: &Facts) -> BTreeSet<String> {
@@ -181,6 +217,11 @@ impl Audit<'_> {
             bundle::LOG_INCLUSION,
         ];
         let mut known: BTreeSet<String> = fixed.map(str::to_owned).into();
+        let has_files = self.sealed.files.keys().any(|name| name.starts_with(bundle::MODEL));
+        known.extend((!has_files).then(|| bundle::LISTING.to_owned()));
+        known.extend(self.is_signed(facts).then(|| bundle::MODEL_SIGNATURE.to_owned()));
+        let ended = facts.statements.values().filter_map(|signed| runs::run_of(&signed.statement));
+        known.extend(ended.map(bundle::run_log_name));
         for dataset in &self.records.datasets {
             known.insert(bundle::manifest_name(&dataset.manifest.into()));
         }

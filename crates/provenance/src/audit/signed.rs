@@ -1,10 +1,11 @@
 //! Signed statements and their places in the log.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use alloy_primitives::Address;
 use probity_core::{
     Digest, Label,
+    binding::{KEY_BINDING_TYPE, KeyRing},
     keys::PublicKey,
     log::{Checkpoint, VerifierKey, leaf_hash},
     records::record_id,
@@ -14,7 +15,9 @@ use probity_core::{
 use super::Audit;
 use crate::{
     bundle::{self, Inclusions},
+    command::{PROVENANCE_TYPE, Provenance},
     content::Batch,
+    erasure::{ERASURE_TYPE, Erasure},
     optout,
 };
 
@@ -25,18 +28,57 @@ pub(crate) type OptOuts = BTreeMap<Digest, (u64, Address)>;
 /// Contents statements by digest.
 pub(crate) type Batches = BTreeMap<Digest, Batch>;
 
-/// Every predicate of ours names its author, who must be among the signers.
+/// Every predicate of ours names its author, provenance its builder and a key's binding its account:
+/// who must be among the signers.
 fn is_signed_by_author(signed: &Signed) -> bool {
-    let author = signed.statement.predicate.get("author").and_then(serde_json::Value::as_str);
-    let author = author.and_then(|author| author.parse::<Address>().ok());
+    let field = |name: &str| signed.statement.predicate.get(name)?.as_str()?.parse().ok();
+    let author: Option<Address> = match signed.statement.predicate_type.as_str() {
+        PROVENANCE_TYPE => Provenance::of(&signed.statement).ok().and_then(|said| said.author()),
+        KEY_BINDING_TYPE => field("account"),
+        _ => field("author"),
+    };
     author.is_some_and(|author| signed.signers.contains(&PublicKey::Account(author)))
 }
 
-impl Audit<'_> {
+impl<'a> Audit<'a> {
     pub(super) fn check_statements(&mut self) -> Statements {
         let mut statements = Statements::new();
         let inclusions: Inclusions = self.json_file(bundle::LOG_INCLUSION).unwrap_or_default();
         let checkpoint = self.check_log();
+        let (opened, ring) = self.open_statements();
+        let mut bound = 0;
+        for (name, mut signed) in opened {
+            bound += usize::from(ring.resolve_signers(&mut signed) > 0);
+            if !is_signed_by_author(&signed) {
+                self.broken("statement.author.unsigned", name, "its author did not sign it");
+                continue;
+            }
+            let bytes = self.sealed.files.get(name).map(Vec::as_slice).unwrap_or_default();
+            let leaf = leaf_hash(Digest::of(bytes).as_bytes());
+            let included = checkpoint.as_ref().zip(inclusions.get(&signed.digest)).is_some_and(
+                |(checkpoint, proof)| checkpoint.verify_inclusion(&leaf, proof).is_ok(),
+            );
+            if !included {
+                self.broken("log.inclusion.invalid", name, "it is not shown to be in the log");
+            }
+            statements.insert(signed.digest, signed);
+        }
+        if !statements.is_empty() {
+            let text = format!("{} statements carry their authors' signatures", statements.len());
+            self.claim("statements.signed", Label::Verified, text);
+        }
+        if bound > 0 {
+            let text = format!(
+                "{bound} statements are signed by keys that accounts bound, at times when they did, say their signers"
+            );
+            self.claim("statements.bound-keys", Label::Attested, text);
+        }
+        statements
+    }
+
+    /// The statements whose signatures hold, and the keys that accounts let sign for them.
+    fn open_statements(&mut self) -> (Vec<(&'a String, Signed)>, KeyRing) {
+        let (mut opened, mut ring) = (Vec::new(), KeyRing::default());
         let files = self.sealed.files;
         for (name, bytes) in files.iter().filter(|(name, _)| name.starts_with(bundle::STATEMENTS)) {
             let signed = match statement::open(bytes) {
@@ -54,24 +96,15 @@ impl Audit<'_> {
                 self.findings.extend(signed.findings);
                 continue;
             }
-            if !is_signed_by_author(&signed) {
-                self.broken("statement.author.unsigned", name, "its author did not sign it");
+            if signed.statement.predicate_type == KEY_BINDING_TYPE
+                && let Err(finding) = ring.add(&signed)
+            {
+                self.findings.push(finding);
                 continue;
             }
-            let leaf = leaf_hash(Digest::of(bytes).as_bytes());
-            let included = checkpoint.as_ref().zip(inclusions.get(&signed.digest)).is_some_and(
-                |(checkpoint, proof)| checkpoint.verify_inclusion(&leaf, proof).is_ok(),
-            );
-            if !included {
-                self.broken("log.inclusion.invalid", name, "it is not shown to be in the log");
-            }
-            statements.insert(signed.digest, signed);
+            opened.push((name, signed));
         }
-        if !statements.is_empty() {
-            let text = format!("{} statements carry their authors' signatures", statements.len());
-            self.claim("statements.signed", Label::Verified, text);
-        }
-        statements
+        (opened, ring)
     }
 
     fn check_log(&mut self) -> Option<Checkpoint> {
@@ -130,6 +163,38 @@ impl Audit<'_> {
             self.claim("contents.registered", self.chain_label, text);
         }
         batches
+    }
+
+    /// Erasures, each of works of its author. That nothing is kept elsewhere is their word.
+    pub(super) fn check_erasures(&mut self, statements: &Statements, batches: &Batches) {
+        let mut erased = BTreeSet::new();
+        for signed in statements.values().filter(|s| s.statement.predicate_type == ERASURE_TYPE) {
+            let erasure = match Erasure::open(signed) {
+                Ok(erasure) => erasure,
+                Err(error) => {
+                    self.broken("erasure.invalid", signed.digest, error);
+                    continue;
+                }
+            };
+            let author = erasure.predicate.author;
+            let theirs: BTreeSet<Digest> = (batches.values())
+                .filter(|batch| batch.predicate.author == author)
+                .flat_map(|batch| batch.works.iter().map(|(_, work)| *work))
+                .collect();
+            if erasure.works.is_disjoint(&theirs) {
+                self.broken(
+                    "erasure.not-theirs",
+                    signed.digest,
+                    format!("`{author}` registered none"),
+                );
+            }
+            erased.extend(erasure.works.intersection(&theirs).copied());
+        }
+        if !erased.is_empty() {
+            let text =
+                format!("{} works were erased by their authors, by their word", erased.len());
+            self.claim("contents.erased", Label::Attested, text);
+        }
     }
 
     /// Registered opt-outs: the record is its author's word, by signature or transaction. Where the

@@ -2,68 +2,86 @@
 
 use std::collections::HashMap;
 
-use probity_zk::{Shape, Window};
-
 use super::{
     ImportError,
-    proto::{Attribute, NodeProto},
+    elementwise::Binary,
+    proto::{Attribute, GraphProto, NodeProto},
     tensor::{self, Constant},
+    value::{Pending, Value},
 };
-use crate::graph::{Graph, Kind, Node};
+use crate::graph::{Graph, Kind};
 
 /// What is known while nodes are read.
 pub(super) struct Context {
-    graph: Graph,
-    constants: HashMap<String, Constant>,
-    /// Which value a name stands for, and its shape where a reshape changed it.
+    pub(super) graph: Graph,
+    pub(super) constants: HashMap<String, Constant>,
+    /// What a name stands for.
     values: HashMap<String, Value>,
+    /// How often a name is read.
+    readers: HashMap<String, usize>,
 }
 
-#[derive(Debug, Clone)]
-struct Value {
-    index: usize,
-    shape: Vec<u32>,
-}
+pub(super) type Read<T> = Result<T, ImportError>;
 
-type Read<T> = Result<T, ImportError>;
-
-fn name(node: &NodeProto) -> String {
+pub(super) fn name(node: &NodeProto) -> String {
     let fallback = node.output.first().cloned().unwrap_or_default();
     if node.name.is_empty() { fallback } else { node.name.clone() }
 }
 
-fn unsupported<T>(node: &NodeProto, what: impl Into<String>) -> Read<T> {
+pub(super) fn unsupported<T>(node: &NodeProto, what: impl Into<String>) -> Read<T> {
     Err(ImportError::Unsupported { node: name(node), what: what.into() })
 }
 
-fn misfit<T>(node: &NodeProto, what: impl Into<String>) -> Read<T> {
+pub(super) fn misfit<T>(node: &NodeProto, what: impl Into<String>) -> Read<T> {
     Err(ImportError::Shape { node: name(node), what: what.into() })
 }
 
-fn attribute<'a>(node: &'a NodeProto, name: &str) -> Option<&'a Attribute> {
+pub(super) fn attribute<'a>(node: &'a NodeProto, name: &str) -> Option<&'a Attribute> {
     node.attribute.iter().find(|attribute| attribute.name == name)
 }
 
-fn integer(node: &NodeProto, name: &str, default: i64) -> i64 {
+pub(super) fn integer(node: &NodeProto, name: &str, default: i64) -> i64 {
     attribute(node, name).map_or(default, |attribute| attribute.i)
 }
 
-fn float(node: &NodeProto, name: &str, default: f32) -> f32 {
+pub(super) fn float(node: &NodeProto, name: &str, default: f32) -> f32 {
     attribute(node, name).map_or(default, |attribute| attribute.f)
 }
 
-fn product(shape: &[u32]) -> usize {
+pub(super) fn product(shape: &[u32]) -> usize {
     shape.iter().map(|size| *size as usize).product()
 }
 
 impl Context {
-    pub(super) fn new(graph: Graph, constants: HashMap<String, Constant>, input: &str) -> Self {
-        let value = Value { index: 0, shape: graph.input.clone() };
-        Self { graph, constants, values: HashMap::from([(input.to_owned(), value)]) }
+    pub(super) fn new(
+        graph: Graph,
+        constants: HashMap<String, Constant>,
+        input: &str,
+        file: &GraphProto,
+    ) -> Self {
+        let value = Value::plain(0, graph.input.clone());
+        let mut readers = HashMap::new();
+        let inputs = file.node.iter().flat_map(|node| &node.input);
+        for name in inputs.chain(file.output.iter().map(|output| &output.name)) {
+            *readers.entry(name.clone()).or_insert(0) += 1;
+        }
+        Self { graph, constants, values: HashMap::from([(input.to_owned(), value)]), readers }
+    }
+
+    /// How often a value of the graph is read, under whatever names: each name but the first was made
+    /// by reading another.
+    pub(super) fn reads(&self, index: usize) -> usize {
+        let names = self.values.iter().filter(|(_, value)| value.index == index);
+        let read = |name: &String| self.readers.get(name).copied().unwrap_or(0);
+        let count = |(all, made): (usize, usize), name: &String| (all + read(name), made + 1);
+        let (all, made) = names.map(|(name, _)| name).fold((0, 0), count);
+        all.saturating_sub(made - usize::from(made > 0))
     }
 
     pub(super) fn finish(mut self, output: &str) -> Read<Graph> {
-        let value = self.values.get(output).ok_or(ImportError::Graph)?;
+        let value = self.values.get(output).cloned().ok_or(ImportError::Graph)?;
+        let node = NodeProto { name: output.to_owned(), ..NodeProto::default() };
+        let value = self.settle(&node, value)?;
         if value.index == 0 {
             return Err(ImportError::Graph);
         }
@@ -78,17 +96,32 @@ impl Context {
         match operator {
             "Constant" => self.constant(node),
             "Identity" | "Dropout" => {
-                let value = self.value(node, 0)?;
+                let value = self.raw(node, 0)?;
                 self.alias(node, value)
             }
             "Flatten" | "Reshape" | "Squeeze" | "Unsqueeze" => self.reshape(node),
             "Gemm" => self.gemm(node),
             "MatMul" => self.matmul(node),
-            "Add" => self.add(node),
+            "Add" => self.binary(node, Binary::Add),
+            "Sub" => self.binary(node, Binary::Sub),
+            "Mul" => self.binary(node, Binary::Mul),
+            "Div" => self.binary(node, Binary::Div),
+            "Neg" => self.negative(node),
+            "Erf" | "Exp" | "Gelu" | "Log" | "Pow" | "Reciprocal" | "Sigmoid" | "Sqrt" | "Tanh" => {
+                self.unary(node)
+            }
+            "Concat" => self.concat(node),
+            "QuantizeLinear" => self.requantise(node),
+            "DequantizeLinear" => self.dequantise(node),
+            "QLinearConv" | "QLinearMatMul" => self.quantised_layer(node),
+            "Transpose" => self.transpose(node),
+            "Softmax" => self.softmax(node),
+            "LayerNormalization" => self.layer_normalization(node),
+            "ReduceSum" => self.reduce(node),
             "Relu" => {
                 let input = self.value(node, 0)?;
-                let kind = Kind::Relu { input: input.index, limit: None };
-                self.push(node, input.shape, kind)
+                let value = self.rectified(node, &input, None)?;
+                self.alias(node, value)
             }
             "Clip" => self.clip(node),
             "Conv" => self.conv(node),
@@ -106,20 +139,32 @@ impl Context {
         }
     }
 
-    fn value(&self, node: &NodeProto, place: usize) -> Read<Value> {
+    /// A value with nothing pending, read as it lies in the graph.
+    pub(super) fn value(&mut self, node: &NodeProto, place: usize) -> Read<Value> {
+        let value = self.raw(node, place)?;
+        self.settle(node, value)
+    }
+
+    /// A value as it is.
+    pub(super) fn raw(&self, node: &NodeProto, place: usize) -> Read<Value> {
         let value = Self::input(node, place)?;
         let unknown = || ImportError::Unknown { node: name(node), value: value.to_owned() };
         self.values.get(value).cloned().ok_or_else(unknown)
     }
 
-    fn floats(&self, node: &NodeProto, place: usize) -> Read<(&[usize], &[f32])> {
+    pub(super) fn floats(&self, node: &NodeProto, place: usize) -> Read<(&[usize], &[f32])> {
         match self.constants.get(Self::input(node, place)?) {
             Some(Constant::Floats { shape, values }) => Ok((shape, values)),
             _ => unsupported(node, format!("input {place} that is not a constant of floats")),
         }
     }
 
-    fn optional(&self, node: &NodeProto, place: usize, default: Vec<f32>) -> Read<Vec<f32>> {
+    pub(super) fn optional(
+        &self,
+        node: &NodeProto,
+        place: usize,
+        default: Vec<f32>,
+    ) -> Read<Vec<f32>> {
         match node.input.get(place) {
             Some(input) if !input.is_empty() => Ok(self.floats(node, place)?.1.to_vec()),
             _ => Ok(default),
@@ -134,44 +179,53 @@ impl Context {
         }
     }
 
-    fn alias(&mut self, node: &NodeProto, value: Value) -> Read<()> {
+    pub(super) fn alias(&mut self, node: &NodeProto, value: Value) -> Read<()> {
         let output = Self::output(node)?.to_owned();
         self.values.insert(output, value);
         Ok(())
     }
 
-    fn push(&mut self, node: &NodeProto, shape: Vec<u32>, kind: Kind) -> Read<()> {
-        // A node reads its inputs in the shape they were computed in; only a matrix product over
-        // all dimensions may read them flattened.
-        if Shape::new(&shape).is_err() {
-            return misfit(node, format!("{shape:?} is too large"));
-        }
-        self.graph.nodes.push(Node { name: name(node), shape: shape.clone(), kind });
-        let index = self.graph.nodes.len();
-        self.alias(node, Value { index, shape })
+    pub(super) fn push(&mut self, node: &NodeProto, shape: Vec<u32>, kind: Kind) -> Read<()> {
+        // A node reads its inputs in the shape they were computed in; only a matrix product may
+        // read them flattened.
+        let value = self.make(node, shape, kind)?;
+        self.alias(node, value)
     }
 
     fn constant(&mut self, node: &NodeProto) -> Read<()> {
         let Some(value) = attribute(node, "value").and_then(|attribute| attribute.t.clone()) else {
             return unsupported(node, "a constant without a tensor");
         };
-        self.constants.insert(Self::output(node)?.to_owned(), tensor::read(value)?);
+        let constant = tensor::read(value)?;
+        self.define(node, constant)
+    }
+
+    /// Gives a name to a constant.
+    pub(super) fn define(&mut self, node: &NodeProto, constant: Constant) -> Read<()> {
+        self.constants.insert(Self::output(node)?.to_owned(), constant);
         Ok(())
     }
 
-    /// Only flattening, and what leaves the shape but for ones, can be read as another shape.
+    /// Only flattening, and what leaves the shape but for ones, can be read as another shape, and
+    /// what splits a matrix product's own dimensions.
     fn reshape(&mut self, node: &NodeProto) -> Read<()> {
         let value = self.value(node, 0)?;
         let count = product(&value.shape);
         let shape = match node.op_type.as_str() {
             "Flatten" if integer(node, "axis", 1) == 1 => vec![count],
             "Reshape" => {
-                let Some(Constant::Integers(wanted)) = self.constants.get(Self::input(node, 1)?)
+                let Some(Constant::Integers { values: wanted, .. }) =
+                    self.constants.get(Self::input(node, 1)?)
                 else {
                     return unsupported(node, "a shape that is not constant");
                 };
-                resolve(wanted, &value.shape)
-                    .map_or_else(|| misfit(node, format!("{wanted:?}")), Ok)?
+                let wanted = wanted.clone();
+                let shape = resolve(&wanted, &value.shape);
+                let shape = shape.map_or_else(|| misfit(node, format!("{wanted:?}")), Ok)?;
+                if !merges(&value.shape, &shape) && !self.split(&value, &shape) {
+                    return unsupported(node, format!("reshaping {:?} to {shape:?}", value.shape));
+                }
+                shape.into_iter().map(|size| size as usize).collect()
             }
             // Values of which at most one dimension is not 1 lie in a line.
             "Squeeze" | "Unsqueeze"
@@ -183,11 +237,11 @@ impl Context {
         };
         let shape: Vec<u32> =
             shape.into_iter().map(|size| u32::try_from(size).unwrap_or(u32::MAX)).collect();
-        self.alias(node, Value { index: value.index, shape })
+        self.alias(node, Value::plain(value.index, shape))
     }
 
     fn gemm(&mut self, node: &NodeProto) -> Read<()> {
-        let value = self.value(node, 0)?;
+        let value = self.raw(node, 0)?;
         let (shape, values) = self.floats(node, 1)?;
         let &[rows, columns] = shape else { return misfit(node, "weights are not a matrix") };
         if integer(node, "transA", 0) != 0 {
@@ -202,17 +256,17 @@ impl Context {
         let bias = if bias.len() == 1 { vec![bias[0]; outputs] } else { bias };
         let weights = weights.into_iter().map(|w| w * alpha).collect();
         let bias = bias.into_iter().map(|b| b * beta).collect();
-        self.dense(node, &value, 0, (outputs, inputs), weights, bias)
+        self.dense(node, value, 0, (outputs, inputs), weights, bias)
     }
 
     fn dense(
         &mut self,
         node: &NodeProto,
-        value: &Value,
+        value: Value,
         kept: usize,
         (outputs, inputs): (usize, usize),
-        weights: Vec<f32>,
-        bias: Vec<f32>,
+        mut weights: Vec<f32>,
+        mut bias: Vec<f32>,
     ) -> Read<()> {
         let fits = product(&value.shape[kept..]) == inputs
             && bias.len() == outputs
@@ -221,7 +275,23 @@ impl Context {
         if !fits || value.shape.len() != kept + 1 {
             return misfit(node, format!("{:?} times [{outputs}, {inputs}]", value.shape));
         }
-        if kept > 0 && self.graph.shape(value.index) != value.shape {
+        // Factors and shifts of the inputs are the weights' and the bias's.
+        let value = match &value.pending {
+            Pending::Affine { scale, shift } if value.axes.is_none() => {
+                let at = |values: &[f32], i: usize| {
+                    if values.len() == 1 { values[0] } else { values[i] }
+                };
+                for (row, bias) in weights.chunks_mut(inputs).zip(&mut bias) {
+                    for (i, weight) in row.iter_mut().enumerate() {
+                        *bias += *weight * at(shift, i);
+                        *weight *= at(scale, i);
+                    }
+                }
+                Value { pending: Pending::Nothing, ..value }
+            }
+            _ => self.settle(node, value)?,
+        };
+        if self.graph.shape(value.index).get(..kept) != value.shape.get(..kept) {
             return unsupported(node, "a product of a reshaped value");
         }
         let mut shape = value.shape[..kept].to_vec();
@@ -231,47 +301,57 @@ impl Context {
     }
 
     fn matmul(&mut self, node: &NodeProto) -> Read<()> {
-        let value = self.value(node, 0)?;
+        if node.input.iter().all(|input| self.values.contains_key(input)) {
+            return self.product(node);
+        }
+        let value = self.raw(node, 0)?;
         let (shape, values) = self.floats(node, 1)?;
         let &[inputs, outputs] = shape else { return misfit(node, "weights are not a matrix") };
         let weights = transpose(values, inputs, outputs);
         let kept = value.shape.len() - 1;
-        self.dense(node, &value, kept, (outputs, inputs), weights, vec![0.0; outputs])
+        self.dense(node, value, kept, (outputs, inputs), weights, vec![0.0; outputs])
     }
 
-    fn add(&mut self, node: &NodeProto) -> Read<()> {
-        let constant =
-            |place: usize| node.input.get(place).is_some_and(|i| self.constants.contains_key(i));
-        for (value, bias) in [(0, 1), (1, 0)] {
-            if constant(bias) {
-                let (value, added) =
-                    (self.value(node, value)?, self.floats(node, bias)?.1.to_vec());
-                return self.add_bias(node, value, &added);
+    /// Of a reshaped value too: it goes number by number.
+    pub(super) fn rectified(
+        &mut self,
+        node: &NodeProto,
+        value: &Value,
+        limit: Option<f32>,
+    ) -> Read<Value> {
+        let own = self.graph.shape(value.index).to_vec();
+        let made = self.make(node, own, Kind::Relu { input: value.index, limit })?;
+        Ok(Value::plain(made.index, value.shape.clone()))
+    }
+
+    /// Values side by side, along the channels of images or the last dimension of others.
+    fn concat(&mut self, node: &NodeProto) -> Read<()> {
+        let mut values = vec![];
+        for place in 0..node.input.len() {
+            values.push(self.value(node, place)?);
+        }
+        let Some(first) = values.first() else { return misfit(node, "nothing to join") };
+        let mut shape = first.shape.clone();
+        let axis = if shape.len() == 3 { 0 } else { shape.len() - 1 };
+        let wanted = integer(node, "axis", 0);
+        let own = i64::try_from(axis + 1).unwrap_or(i64::MAX);
+        let from_behind = wanted + i64::try_from(shape.len() + 1).unwrap_or(i64::MAX);
+        if shape.len() > 3 || (wanted != own && from_behind != own) {
+            return unsupported(node, format!("joining along dimension {wanted}"));
+        }
+        shape[axis] = 0;
+        for value in &values {
+            let rest = |shape: &[u32]| {
+                let others = shape.iter().enumerate().filter(|(place, _)| *place != axis);
+                others.map(|(_, size)| *size).collect::<Vec<_>>()
+            };
+            if rest(&value.shape) != rest(&first.shape) || !self.is_whole(value) {
+                return misfit(node, format!("{:?} beside {:?}", value.shape, first.shape));
             }
+            shape[axis] = shape[axis].saturating_add(value.shape[axis]);
         }
-        let (a, b) = (self.value(node, 0)?, self.value(node, 1)?);
-        let shapes = [self.graph.shape(a.index), self.graph.shape(b.index)];
-        if a.shape != b.shape || shapes != [a.shape.as_slice(); 2] {
-            return misfit(node, format!("{:?} plus {:?}", a.shape, b.shape));
-        }
-        self.push(node, a.shape, Kind::Add { a: a.index, b: b.index })
-    }
-
-    /// A constant is added to the bias of the product before it.
-    fn add_bias(&mut self, node: &NodeProto, value: Value, added: &[f32]) -> Read<()> {
-        let last = value.index == self.graph.nodes.len();
-        let Some(Node { kind: Kind::Dense { bias, .. }, .. }) =
-            self.graph.nodes.last_mut().filter(|_| last)
-        else {
-            return unsupported(node, "a constant added to anything but a matrix product");
-        };
-        if added.len() != bias.len() {
-            return misfit(node, format!("{} biases for {} outputs", added.len(), bias.len()));
-        }
-        for (bias, added) in bias.iter_mut().zip(added) {
-            *bias += added;
-        }
-        self.alias(node, value)
+        let inputs = values.iter().map(|value| value.index).collect();
+        self.push(node, shape, Kind::Concat { inputs, axis })
     }
 
     fn clip(&mut self, node: &NodeProto) -> Read<()> {
@@ -279,31 +359,11 @@ impl Context {
         let bound = |place| self.optional(node, place, vec![]).map(|v| v.first().copied());
         match (bound(1)?, bound(2)?) {
             (Some(low), limit) if low == 0.0 && limit.is_none_or(|limit| limit > 0.0) => {
-                self.push(node, input.shape, Kind::Relu { input: input.index, limit })
+                let value = self.rectified(node, &input, limit)?;
+                self.alias(node, value)
             }
             bounds => unsupported(node, format!("clipping to {bounds:?}, not from 0")),
         }
-    }
-
-    fn conv(&mut self, node: &NodeProto) -> Read<()> {
-        let value = self.value(node, 0)?;
-        let (shape, values) = self.floats(node, 1)?;
-        let &[outputs, per_group, rows, columns] = shape else {
-            return unsupported(node, "a convolution over other than two dimensions");
-        };
-        let groups = usize::try_from(integer(node, "group", 1)).unwrap_or(0);
-        if groups == 0 || outputs % groups != 0 || per_group * rows * columns == 0 {
-            return misfit(node, format!("{groups} groups of {outputs} outputs"));
-        }
-        let weights = ungroup(values, groups, outputs, per_group * rows * columns);
-        let channels = groups * per_group;
-        let (window, shape) = self.window(node, &value, Some([rows, columns]))?;
-        let bias = self.optional(node, 2, vec![0.0; outputs])?;
-        if value.shape[0] as usize != channels || bias.len() != outputs || outputs == 0 {
-            return misfit(node, format!("{channels} channels of weights for {:?}", value.shape));
-        }
-        let shape = [&[u32::try_from(outputs).unwrap_or(u32::MAX)][..], &shape[1..]].concat();
-        self.push(node, shape, Kind::Conv { input: value.index, window, weights, bias })
     }
 
     /// Folded into the product or convolution before it.
@@ -313,7 +373,7 @@ impl Context {
         let [scale, shift, mean, variance] =
             [1, 2, 3, 4].map(|place| self.optional(node, place, vec![]));
         let (scale, shift, mean, variance) = (scale?, shift?, mean?, variance?);
-        let last = value.index == self.graph.nodes.len();
+        let last = value.index == self.graph.nodes.len() && self.reads(value.index) <= 1;
         let before = self.graph.nodes.last_mut().filter(|_| last).map(|node| &mut node.kind);
         let Some(Kind::Dense { weights, bias, .. } | Kind::Conv { weights, bias, .. }) = before
         else {
@@ -335,136 +395,45 @@ impl Context {
         }
         self.alias(node, value)
     }
-
-    fn pool(&mut self, node: &NodeProto) -> Read<()> {
-        let value = self.value(node, 0)?;
-        let whole = match value.shape.as_slice() {
-            [_, rows, columns] if node.op_type == "GlobalAveragePool" => {
-                Some([*rows as usize, *columns as usize])
-            }
-            _ => None,
-        };
-        let (window, shape) = self.window(node, &value, whole)?;
-        let input = value.index;
-        if node.op_type == "MaxPool" {
-            return self.push(node, shape, Kind::MaxPool { input, window });
-        }
-        let padded =
-            attribute(node, "pads").is_some_and(|pads| pads.ints.iter().any(|pad| *pad != 0));
-        if padded && integer(node, "count_include_pad", 0) == 0 {
-            return unsupported(node, "an average that leaves padding out");
-        }
-        self.push(node, shape, Kind::AveragePool { input, window })
-    }
-
-    /// The mean over both spatial dimensions, which is a global average.
-    fn reduce_mean(&mut self, node: &NodeProto) -> Read<()> {
-        let value = self.value(node, 0)?;
-        let &[channels, rows, columns] = value.shape.as_slice() else {
-            return unsupported(node, "a mean of other than channels, rows, columns");
-        };
-        let axes = match (attribute(node, "axes"), node.input.get(1)) {
-            (Some(axes), _) => axes.ints.clone(),
-            (None, Some(name)) => match self.constants.get(name) {
-                Some(Constant::Integers(axes)) => axes.clone(),
-                _ => return unsupported(node, "axes that are not constant"),
-            },
-            (None, None) => vec![],
-        };
-        if !matches!(axes.as_slice(), [2, 3] | [3, 2] | [-1, -2] | [-2, -1]) {
-            return unsupported(node, format!("a mean over {axes:?}"));
-        }
-        let whole = Some([rows as usize, columns as usize]);
-        let (window, pooled) = self.window(node, &value, whole)?;
-        self.push(node, pooled.clone(), Kind::AveragePool { input: value.index, window })?;
-        let shape = if integer(node, "keepdims", 1) == 0 { vec![channels] } else { pooled };
-        let index = self.graph.nodes.len();
-        self.alias(node, Value { index, shape })
-    }
-
-    /// Kernel, stride and padding; and the shape that comes out.
-    fn window(
-        &self,
-        node: &NodeProto,
-        value: &Value,
-        kernel: Option<[usize; 2]>,
-    ) -> Read<(Window, Vec<u32>)> {
-        let &[channels, rows, columns] = value.shape.as_slice() else {
-            return misfit(node, format!("{:?} is not channels, rows, columns", value.shape));
-        };
-        if self.graph.shape(value.index) != value.shape {
-            return unsupported(node, "a window over a reshaped value");
-        }
-        let ints = |name: &str| {
-            attribute(node, name).map_or(&[][..], |attribute| attribute.ints.as_slice())
-        };
-        let plain = |name: &str, allowed: &[i64]| ints(name).iter().all(|v| allowed.contains(v));
-        let auto = attribute(node, "auto_pad")
-            .is_none_or(|a| matches!(a.s.as_slice(), b"" | b"NOTSET" | b"VALID"));
-        if !plain("dilations", &[1]) || integer(node, "ceil_mode", 0) != 0 || !auto {
-            return unsupported(node, "dilations, ceil_mode or auto_pad");
-        }
-        let pair = |values: &[i64], default: i64| match values {
-            [] => Some([default; 2]),
-            [a, b] => Some([*a, *b]),
-            _ => None,
-        };
-        let kernel = kernel.map_or_else(
-            || pair(ints("kernel_shape"), 1),
-            |kernel| Some(kernel.map(|size| i64::try_from(size).unwrap_or(i64::MAX))),
-        );
-        let pads = match ints("pads") {
-            [] => Some([0; 4]),
-            [a, b, c, d] => Some([*a, *b, *c, *d]),
-            _ => None,
-        };
-        let (Some(kernel), Some(stride), Some(pads)) = (kernel, pair(ints("strides"), 1), pads)
-        else {
-            return unsupported(node, "a window of other than two dimensions");
-        };
-        let mut shape = vec![channels];
-        for (axis, size) in [rows, columns].into_iter().enumerate() {
-            let room = i64::from(size) + pads[axis] + pads[axis + 2] - kernel[axis];
-            if room < 0 || stride[axis] < 1 {
-                return misfit(node, format!("a kernel of {kernel:?} over {:?}", value.shape));
-            }
-            shape.push(u32::try_from(room / stride[axis] + 1).unwrap_or(u32::MAX));
-        }
-        let narrow =
-            |values: [i64; 2]| Some([u8::try_from(values[0]).ok()?, u8::try_from(values[1]).ok()?]);
-        let pad = [i8::try_from(pads[0]), i8::try_from(pads[1])];
-        match (narrow(kernel), narrow(stride), pad) {
-            (Some(kernel), Some(stride), [Ok(top), Ok(left)]) => {
-                Ok((Window { kernel, stride, pad: [top, left] }, shape))
-            }
-            _ => unsupported(node, "a window this large"),
-        }
-    }
 }
 
-/// A reshape's target without the batch, if it flattens or changes nothing.
-fn resolve(wanted: &[i64], shape: &[u32]) -> Option<Vec<usize>> {
-    let rest = wanted.split_first().filter(|(batch, _)| (-1..=1).contains(*batch))?.1;
+/// Whether a shape's dimensions are runs of another's, each multiplied.
+fn merges(from: &[u32], to: &[u32]) -> bool {
+    let mut rest = from.iter().map(|size| u64::from(*size));
+    for wanted in to {
+        let mut size = 1;
+        while size < u64::from(*wanted) {
+            size *= rest.next().unwrap_or(u64::MAX >> 32);
+        }
+        if size != u64::from(*wanted) {
+            return false;
+        }
+    }
+    rest.all(|size| size == 1)
+}
+
+/// A reshape's target without the batch.
+fn resolve(wanted: &[i64], shape: &[u32]) -> Option<Vec<u32>> {
+    let (batch, rest) = wanted.split_first().filter(|(batch, _)| (-1..=1).contains(*batch))?;
     let count = product(shape);
-    let same =
-        rest.len() == shape.len() && rest.iter().zip(shape).all(|(a, b)| *a == i64::from(*b));
-    if same {
-        return Some(shape.iter().map(|size| *size as usize).collect());
+    // 0 copies; one -1, unless the batch has it, takes what is left.
+    let copied = |(place, size): (usize, &i64)| {
+        if *size == 0 { shape.get(place).map(|size| i64::from(*size)) } else { Some(*size) }
+    };
+    let sizes: Vec<i64> = rest.iter().enumerate().map(copied).collect::<Option<_>>()?;
+    let known = sizes.iter().filter(|size| **size != -1);
+    let known = known
+        .map(|size| usize::try_from(*size).ok())
+        .try_fold(1usize, |all, size| all.checked_mul(size?))?;
+    let unknown = sizes.iter().filter(|size| **size == -1).count();
+    if known == 0 || unknown > 1 || (unknown == 1 && *batch == -1) {
+        return None;
     }
-    let flat = matches!(rest, [-1]) || (rest.len() == 1 && usize::try_from(rest[0]) == Ok(count));
-    flat.then(|| vec![count])
-}
-
-/// A grouped convolution's weights as a plain one's: zeros for the other groups' channels.
-fn ungroup(values: &[f32], groups: usize, outputs: usize, size: usize) -> Vec<f32> {
-    let mut weights = vec![];
-    for (output, own) in values.chunks(size).enumerate() {
-        let group = output * groups / outputs;
-        weights.resize(weights.len() + group * size, 0.0);
-        weights.extend_from_slice(own);
-        weights.resize(weights.len() + (groups - 1 - group) * size, 0.0);
-    }
-    weights
+    let left = count / known;
+    let size =
+        |size: &i64| if *size == -1 { u32::try_from(left).ok() } else { u32::try_from(*size).ok() };
+    let sizes: Vec<u32> = sizes.iter().map(size).collect::<Option<_>>()?;
+    (!sizes.is_empty() && product(&sizes) == count).then_some(sizes)
 }
 
 fn transpose(values: &[f32], rows: usize, columns: usize) -> Vec<f32> {

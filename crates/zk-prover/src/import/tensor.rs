@@ -3,6 +3,9 @@
 use super::{ImportError, proto::TensorProto};
 
 const FLOAT: i32 = 1;
+const UINT8: i32 = 2;
+const INT8: i32 = 3;
+const INT32: i32 = 6;
 const INT64: i32 = 7;
 const DOUBLE: i32 = 11;
 const EXTERNAL: i32 = 1;
@@ -10,20 +13,28 @@ const EXTERNAL: i32 = 1;
 /// A tensor whose values are in the file.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Constant {
-    Floats { shape: Vec<usize>, values: Vec<f32> },
-    Integers(Vec<i64>),
+    Floats {
+        shape: Vec<usize>,
+        values: Vec<f32>,
+    },
+    /// `least` is the least of their type.
+    Integers {
+        shape: Vec<usize>,
+        values: Vec<i64>,
+        least: i64,
+    },
 }
 
 impl Constant {
     pub(super) fn len(&self) -> usize {
         match self {
             Self::Floats { values, .. } => values.len(),
-            Self::Integers(values) => values.len(),
+            Self::Integers { values, .. } => values.len(),
         }
     }
 }
 
-/// Reads a tensor of floats or 64-bit integers.
+/// Reads a tensor of floats or integers.
 pub(super) fn read(tensor: TensorProto) -> Result<Constant, ImportError> {
     let wrong = || ImportError::Tensor(tensor.name.clone());
     if tensor.data_location == EXTERNAL {
@@ -58,7 +69,28 @@ pub(super) fn read(tensor: TensorProto) -> Result<Constant, ImportError> {
         INT64 => {
             let (words, _) = raw.as_chunks::<8>();
             let stored = words.iter().map(|word| i64::from_le_bytes(*word));
-            Constant::Integers(stored.chain(tensor.int64_data.clone()).collect())
+            let values = stored.chain(tensor.int64_data.clone()).collect();
+            Constant::Integers { shape, values, least: i64::MIN }
+        }
+        INT8 | UINT8 | INT32 => {
+            let words = raw.as_chunks::<4>().0.iter().map(|word| i32::from_le_bytes(*word));
+            let stored: Vec<i64> = match tensor.data_type {
+                INT32 => words.map(i64::from).collect(),
+                INT8 => raw.iter().map(|byte| i64::from(byte.cast_signed())).collect(),
+                _ => raw.iter().copied().map(i64::from).collect(),
+            };
+            // Small integers may also be listed, a word each.
+            let listed = tensor.int32_data.iter().copied().map(i64::from);
+            let values: Vec<i64> = stored.into_iter().chain(listed).collect();
+            let range = match tensor.data_type {
+                INT8 => -128..=127,
+                UINT8 => 0..=255,
+                _ => i64::from(i32::MIN)..=i64::from(i32::MAX),
+            };
+            if values.iter().any(|value| !range.contains(value)) {
+                return Err(wrong());
+            }
+            Constant::Integers { shape, values, least: *range.start() }
         }
         _ => return Err(wrong()),
     };

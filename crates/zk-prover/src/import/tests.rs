@@ -240,3 +240,31 @@ fn a_padded_maximum_needs_values_from_zero() {
         assert!(matches!(quantise(&negative, &[ramp(16)]), Err(QuantiseError::PaddedMaximum(_))));
     }
 }
+
+/// What joins the product before it must not change what others read of that product.
+#[test]
+fn a_product_that_several_read_stays_as_it_is() {
+    for through in [true, false] {
+        let read = if through { "i" } else { "d" };
+        let mut model = model();
+        let graph = model.graph.as_mut().unwrap();
+        graph.node = vec![
+            node("Flatten", &["x"], "f", vec![int("axis", 1)]),
+            node("MatMul", &["f", "w"], "d", vec![]),
+            node("Identity", &["d"], "i", vec![]),
+            node("Add", &[read, "b"], "s", vec![]),
+            node("Relu", &["d"], "r", vec![]),
+            node("Add", &["s", "r"], "y", vec![]),
+        ];
+        graph.initializer =
+            vec![tensor("w", &[16, 3], &ramp(48)), tensor("b", &[3], &[5.0, 6.0, 7.0])];
+        let graph = Graph::from_onnx(&model.encode_to_vec()).unwrap();
+        let own = graph.run(&ramp(16)).unwrap().pop().unwrap();
+        let (input, weights) = (ramp(16), ramp(48));
+        for (class, own) in own.iter().enumerate() {
+            let product: f32 = (0..16).map(|i| input[i] * weights[i * 3 + class]).sum();
+            let expected = product + [5.0, 6.0, 7.0][class] + product.max(0.0);
+            assert!((own - expected).abs() < 1e-5, "{own} for {expected}");
+        }
+    }
+}

@@ -3,10 +3,15 @@
 use std::fs;
 
 use probity_zk::{
-    Model, Network, Rejection, Statement, Term, curve::POINT_BYTES, model::Weights, verify,
+    Model, Network, Rejection, Statement, Term, curve::POINT_BYTES, model::Weights,
+    transcript::Tag, verify,
 };
 
-use super::{Case, network, off_subgroup, set_output};
+use super::{
+    Case, network, off_subgroup,
+    products::{LISTED, UNEVEN, altered, changed},
+    set_output,
+};
 use crate::{ProvingKey, outgoing::Outgoing, prove, prove::prove_witness, witness::Witness};
 
 /// A forged proof, and what it is rejected for.
@@ -142,10 +147,55 @@ fn points(case: &Case) -> Vec<Forgery> {
     cases.into_iter().map(forge).collect()
 }
 
-#[test]
-fn forged_vectors_are_current() {
-    let case = Case::new(1);
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../vectors/zk/v1/");
+/// About products, arrangements and listed tables.
+fn products(case: &Case) -> Vec<Forgery> {
+    let forgery = |name, proof, expected| Forgery {
+        name,
+        statement: case.statement.clone(),
+        proof,
+        expected,
+    };
+    let tampered = |tamper: &dyn Fn(&mut Witness<'_>)| {
+        let mut witness = case.witness();
+        tamper(&mut witness);
+        prove_witness(&case.key, &witness, case.outgoing(&case.statement))
+    };
+    let set = |operation: usize, index: usize, u: i32| {
+        let table = usize::from(case.key.model.network().operations[operation].table.unwrap());
+        let y = case.key.model.entry(table, i64::from(u)).unwrap();
+        let y = i32::try_from(y).unwrap();
+        tampered(&move |w| set_output(case, w, operation, index, y, u))
+    };
+    let column = case.plan.operations[8].output.unwrap();
+    let not_listed = tampered(&|w| {
+        w.outputs[8][2] += 1;
+        w.values[case.at(column, 2)] += 1;
+    });
+    let under_the_key = |model: Model| {
+        let other = ProvingKey::new(model).unwrap();
+        let forged = ProvingKey { key: case.key.key.clone(), ..other };
+        let (statement, proof) = prove(&forged, [9; 32], &case.statement.input).unwrap();
+        (statement, proof)
+    };
+    let mut forgeries = vec![
+        forgery("product", set(3, 1, 9), Rejection::Operations),
+        forgery("product_padding", set(3, 3, 7), Rejection::Operations),
+        forgery("repeated_padding", set(8, 3, 400), Rejection::Operations),
+        forgery("listed_result", not_listed, Rejection::LookupSum),
+        forgery("uneven_square", altered(case, Tag::AfterA, UNEVEN), Rejection::Evaluations),
+        forgery("listed_evaluation", altered(case, Tag::AtPoint, LISTED), Rejection::LookupLeaves),
+    ];
+    let (statement, proof) = under_the_key(changed(|_, _, tables| tables[2][399] += 1));
+    let expected = Rejection::Opening;
+    forgeries.push(Forgery { name: "listed_table", statement, proof, expected });
+    let (statement, proof) = under_the_key(changed(|_, weights, _| weights[12].bias[7] += 1));
+    let expected = Rejection::Opening;
+    forgeries.push(Forgery { name: "position_bias", statement, proof, expected });
+    forgeries
+}
+
+/// Writes a key's forgeries behind its honest case; returns their names.
+fn write(folder: &str, honest: &str, case: &Case, forgeries: Vec<Forgery>) -> Vec<String> {
     let key = hex(&case.key.model_key().encode());
     let good = Forgery {
         name: "",
@@ -153,9 +203,8 @@ fn forged_vectors_are_current() {
         proof: case.proof.clone(),
         expected: Rejection::Version,
     };
-    let forgeries = [witnesses(&case), models(&case), statements(&case), points(&case)];
-    let mut files = vec![("forgeable".to_owned(), good)];
-    files.extend(forgeries.into_iter().flatten().map(|f| (format!("bad_forged_{}", f.name), f)));
+    let mut files = vec![(honest.to_owned(), good)];
+    files.extend(forgeries.into_iter().map(|f| (format!("bad_forged_{}", f.name), f)));
     let mut names = vec![];
     for (name, forgery) in files {
         let verdict = verify(case.key.model_key(), &forgery.statement, &forgery.proof);
@@ -169,8 +218,19 @@ fn forged_vectors_are_current() {
             "proof": hex(&forgery.proof), "result": result,
         }]});
         current(folder, &name, &json);
-        names.push(serde_json::json!({"name": name}));
+        names.push(name);
     }
+    names
+}
+
+#[test]
+fn forged_vectors_are_current() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../vectors/zk/v1/");
+    let (case, block) = (Case::new(1), super::products::case(1));
+    let plain = [witnesses(&case), models(&case), statements(&case), points(&case)];
+    let mut names = write(folder, "forgeable", &case, plain.into_iter().flatten().collect());
+    names.extend(write(folder, "forgeable_block", &block, products(&block)));
+    let names: Vec<_> = names.iter().map(|name| serde_json::json!({"name": name})).collect();
     current(folder, "forged", &serde_json::json!({"cases": names}));
 }
 

@@ -5,10 +5,16 @@ use probity_zk::{
 };
 use probity_zk_prover::{ProvingKey, prove};
 
+use crate::attention;
+
 /// File names and contents: a case a file, and the list of them.
 pub(crate) fn files() -> Vec<(String, String)> {
-    let groups =
-        [("perceptron", perceptron()), ("convolution", convolution()), ("linear", linear())];
+    let groups = [
+        ("perceptron", perceptron()),
+        ("convolution", convolution()),
+        ("linear", linear()),
+        ("attention", attention()),
+    ];
     let mut files = vec![];
     let mut names = vec![];
     for (group, cases) in &groups {
@@ -91,7 +97,7 @@ fn operation(
 }
 
 fn tables() -> Vec<Table> {
-    let table = |bits, low, signed| Table { bits, low, signed };
+    let table = Table::clamp;
     vec![table(11, 7, true), table(11, 7, false), table(9, 8, false)]
 }
 
@@ -161,6 +167,14 @@ fn linear() -> Vec<Case> {
     changed("bad_output", |statement, _| statement.output[0] += 1);
     changed("bad_input", |statement, _| statement.input[59] ^= 1);
     changed("bad_evaluation", |_, proof| proof[5 + 2 * 96 + 31] ^= 1);
+    cases
+}
+
+/// Products of activations, arrangements, listed tables.
+fn attention() -> Vec<Case> {
+    let key = ProvingKey::new(attention::model(9)).unwrap();
+    let mut cases = good(&key, &[1, 2]);
+    cases.extend(bad(&cases[1], &key));
     cases
 }
 

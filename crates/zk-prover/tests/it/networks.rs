@@ -3,7 +3,9 @@
 use probity_zk::{Model, Network, Operation, Shape, Table, Term, model::Weights, verify};
 use probity_zk_prover::{ProvingKey, prove};
 
-const RELU: Table = Table { bits: 14, low: 7, signed: false };
+use crate::attention;
+
+const RELU: Table = Table::clamp(14, 7, false);
 
 fn shape(dimensions: &[u32]) -> Shape {
     Shape::new(dimensions).unwrap()
@@ -51,5 +53,20 @@ fn a_perceptron() {
         let (statement, proof) = prove(&key, [7; 32], &input).unwrap();
         assert_eq!(statement.output.len(), 3 * batch);
         assert_eq!(verify(key.model_key(), &statement, &proof), Ok(()));
+    }
+}
+
+#[test]
+fn attention_over_tokens() {
+    for row_bits in [6, 9] {
+        let key = ProvingKey::new(attention::model(row_bits)).unwrap();
+        let encoded = key.model_key().encode();
+        assert_eq!(&probity_zk::ModelKey::decode(&encoded).unwrap(), key.model_key());
+        assert_eq!(&Model::decode(&key.model().encode()).unwrap(), key.model());
+        for batch in [1, 2, 3] {
+            let (statement, proof) = prove(&key, [7; 32], &pattern(15 * batch, 3)).unwrap();
+            assert_eq!(statement.output.len(), 3 * batch);
+            assert_eq!(verify(key.model_key(), &statement, &proof), Ok(()));
+        }
     }
 }

@@ -1,27 +1,50 @@
 //! Random small networks: what the interpreter computes is what can be proved, and nothing else.
 
 use probity_zk::{
-    Model, ModelKey, Network, Operation, Rejection, Shape, Table, Term, Window, model::Weights,
-    verify,
+    Labels, Model, ModelKey, Network, Operation, Rejection, Shape, Table, Term, Window,
+    model::Weights, verify,
 };
 use probity_zk_prover::{ProvingKey, prove};
 use proptest::prelude::*;
 
 /// Requantisation, `ReLU`, and an exact `ReLU` for differences.
-pub(crate) const TABLES: [Table; 3] = [
-    Table { bits: 16, low: 7, signed: true },
-    Table { bits: 15, low: 7, signed: false },
-    Table { bits: 10, low: 9, signed: false },
-];
+pub(crate) const TABLES: [Table; 3] =
+    [Table::clamp(16, 7, true), Table::clamp(15, 7, false), Table::clamp(10, 9, false)];
 
 /// One step of a random network, made to fit the shape it meets.
 #[derive(Debug, Clone)]
 enum Step {
-    Dense { outputs: u32, kept: bool, relu: bool },
-    Conv { channels: u32, kernel: [u8; 2], stride: [u8; 2], pad: [i8; 2], relu: bool },
-    Average { kernel: [u8; 2], stride: [u8; 2], pad: [i8; 2] },
-    Maximum { stride: u8 },
-    Residual { coefficients: [i32; 2] },
+    Dense {
+        outputs: u32,
+        kept: bool,
+        relu: bool,
+    },
+    Conv {
+        channels: u32,
+        kernel: [u8; 2],
+        stride: [u8; 2],
+        pad: [i8; 2],
+        relu: bool,
+    },
+    Average {
+        kernel: [u8; 2],
+        stride: [u8; 2],
+        pad: [i8; 2],
+    },
+    Maximum {
+        stride: u8,
+    },
+    Residual {
+        coefficients: [i32; 2],
+    },
+    /// The tensor times itself, position by position, or row with row.
+    Product {
+        rows: bool,
+    },
+    /// Dimensions in reverse order, plus the sum over the last repeated along it.
+    Turn {
+        coefficient: i32,
+    },
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -45,6 +68,8 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(kernel, stride, pad)| Step::Average { kernel, stride, pad }),
         (1..3u8).prop_map(|stride| Step::Maximum { stride }),
         [-200..200i32, -200..200i32].prop_map(|coefficients| Step::Residual { coefficients }),
+        any::<bool>().prop_map(|rows| Step::Product { rows }),
+        (-200..200i32).prop_map(|coefficient| Step::Turn { coefficient }),
     ]
 }
 
@@ -84,7 +109,7 @@ impl Builder {
     ) {
         let shape = Shape::new(shape).unwrap();
         let mut operation = Operation { shape, terms, bias: None, shift, table };
-        let axis = probity_zk::model::channel_axis(&operation);
+        let axis = probity_zk::model::channel_axes(&operation).start;
         let channels = operation.shape.dimensions()[axis] as usize;
         let mut weights = Weights::default();
         for term in &operation.terms {
@@ -148,6 +173,32 @@ impl Builder {
                     Term::Scale { input: same.unwrap_or(input), coefficient: *b },
                 ];
                 self.push(&shape, terms, 8, Some(0), false);
+            }
+            (Step::Product { rows }, _) => {
+                let count = u8::try_from(shape.len()).unwrap();
+                let own: Vec<u8> = (0..count).collect();
+                let summed = |row: u8| [&[row][..], &[4, 5, 6][..shape.len() - 1]].concat();
+                let (to, labels) = if *rows {
+                    (vec![shape[0]; 2], [summed(0), summed(1)])
+                } else {
+                    (shape.clone(), [own.clone(), own])
+                };
+                let labels = labels.map(|labels| Labels::new(&labels));
+                let term = Term::Product { inputs: [input; 2], coefficient: 3, labels };
+                self.push(&to, vec![term], 16, Some(0), true);
+            }
+            (Step::Turn { coefficient }, _) => {
+                let count = u8::try_from(shape.len()).unwrap();
+                let to: Vec<u32> = shape.iter().rev().copied().collect();
+                let mut labels: Vec<u8> = (0..count).rev().collect();
+                let turned = Term::Arrange {
+                    input,
+                    coefficient: *coefficient,
+                    labels: Labels::new(&labels),
+                };
+                labels[shape.len() - 1] = 4;
+                let summed = Term::Arrange { input, coefficient: 7, labels: Labels::new(&labels) };
+                self.push(&to, vec![turned, summed], 8, Some(0), false);
             }
             _ => {}
         }

@@ -1,0 +1,75 @@
+//! Proofs of inference.
+
+use std::path::PathBuf;
+
+use alloy_primitives::B256;
+use clap::{Args as ClapArgs, Subcommand};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Zk {
+    /// Make a quantised model and its key of an ONNX model or of a checkpoint of the trainer's.
+    Setup(SetUp),
+    /// Run a quantised model on inputs and prove the outputs, all in one proof.
+    Prove(Prove),
+    /// Verify a proof. Exit 1: it does not show what it says.
+    Verify(Verify),
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct SetUp {
+    /// The model: ONNX (opset 13 to 21) or the trainer's safetensors.
+    pub(crate) model: PathBuf,
+    /// Samples that the ranges of the integers are taken from: JSON or CSV, a row each.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) calibration: PathBuf,
+    /// Samples with labels, to compare both models on.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) test: Option<PathBuf>,
+    /// Largest feature of the trainer's safetensors.
+    #[arg(long, value_name = "NUMBER", default_value_t = 16)]
+    pub(crate) feature_max: u32,
+    /// Where to: STEM.pzq is the quantised model, STEM.pzk its key (default: beside the model).
+    #[arg(short, long, value_name = "STEM")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Prove {
+    /// The quantised model (.pzq).
+    #[arg(long, value_name = "FILE")]
+    pub(crate) model: PathBuf,
+    /// Its key (.pzk); without it the weights are committed anew.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: Option<PathBuf>,
+    /// Inputs: JSON or CSV, a row each. Labels are not looked at.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) input: PathBuf,
+    /// What the proof is for, such as a job's id: it holds in this context alone.
+    #[arg(long, value_name = "HEX", default_value_t = B256::ZERO)]
+    pub(crate) context: B256,
+    /// Where the proof goes.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: PathBuf,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Verify {
+    /// The model's key (.pzk).
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: PathBuf,
+    /// The proof.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) proof: PathBuf,
+    /// The model that is expected: its key's digest.
+    #[arg(long, value_name = "HEX")]
+    pub(crate) id: Option<B256>,
+    /// The context that is expected.
+    #[arg(long, value_name = "HEX")]
+    pub(crate) context: Option<B256>,
+    /// The inputs that are expected: JSON or CSV, a row each.
+    #[arg(long, value_name = "FILE", requires = "model")]
+    pub(crate) input: Option<PathBuf>,
+    /// The quantised model (.pzq), for what integers stand for.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) model: Option<PathBuf>,
+}

@@ -1,0 +1,217 @@
+//! `probity zk`.
+
+use std::{
+    path::{Path, PathBuf},
+    time::Instant,
+};
+
+use alloy_primitives::B256;
+use anyhow::Context as _;
+use probity_core::{Finding, Label};
+use probity_node::inference::{
+    Expected, InferenceError, ProofFile, Samples, accuracy, check, import, input_size, largest,
+    prove_inputs, proving_key, saturated, set_up, write,
+};
+use probity_zk::ModelKey;
+use probity_zk_prover::Quantised;
+use serde_json::{Value, json};
+
+use crate::{
+    args::{Prove, SetUp, Verify, Zk},
+    output, settings,
+};
+
+/// What every verdict says beside itself.
+const NOT_SHOWN: &str =
+    "that the integer model is as accurate as the float one, that its data was lawful, any secrecy";
+
+pub(crate) fn run(command: Zk, json: bool) -> anyhow::Result<bool> {
+    match command {
+        Zk::Setup(args) => setup(&args, json),
+        Zk::Prove(args) => prove(&args, json),
+        Zk::Verify(args) => verify(&args, json),
+    }
+}
+
+/// Reads a file and makes something of it; an error names the file.
+fn read<T>(
+    path: &Path,
+    parse: impl FnOnce(&[u8]) -> Result<T, InferenceError>,
+) -> anyhow::Result<T> {
+    let bytes = settings::read(path)?;
+    parse(&bytes).with_context(|| format!("cannot use `{}`", path.display()))
+}
+
+fn samples(path: &Path, width: usize) -> anyhow::Result<Samples> {
+    read(path, |bytes| Ok(Samples::parse(bytes, width)?))
+}
+
+fn quantised(path: &Path) -> anyhow::Result<Quantised> {
+    read(path, |bytes| Ok(Quantised::from_bytes(bytes)?))
+}
+
+fn key(path: &Path) -> anyhow::Result<ModelKey> {
+    read(path, |bytes| Ok(ModelKey::decode(bytes)?))
+}
+
+/// Milliseconds and memory, for people and for JSON.
+fn cost(start: Instant) -> (String, Value) {
+    let milliseconds = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let peak = output::peak_memory();
+    let memory = peak.map_or(String::new(), |kib| format!(", peak memory {} MiB", kib / 1024));
+    let json = json!({ "milliseconds": milliseconds, "peakMemoryKiB": peak });
+    (format!("{milliseconds} ms{memory}"), json)
+}
+
+fn setup(args: &SetUp, json: bool) -> anyhow::Result<bool> {
+    let start = Instant::now();
+    let graph = read(&args.model, |bytes| import(bytes, args.feature_max))?;
+    let width = input_size(&graph);
+    let calibration = samples(&args.calibration, width)?;
+    let test = args.test.as_deref().map(|path| samples(path, width)).transpose()?;
+    let bar = output::spinner("calibrating");
+    let quantised = set_up(&graph, &calibration)
+        .with_context(|| format!("cannot use `{}`", args.model.display()))?;
+    let accuracy = test.and_then(|test| accuracy(&graph, &quantised, &test));
+    bar.set_message("committing the weights");
+    let proving = proving_key(&quantised, None)?;
+    bar.finish_and_clear();
+
+    let key = proving.model_key();
+    let id = B256::from(*key.digest());
+    let stem = args.output.clone().unwrap_or_else(|| args.model.with_extension(""));
+    let [model_file, key_file] = ["pzq", "pzk"].map(|extension| extended(&stem, extension));
+    let files = [(model_file, quantised.to_bytes()), (key_file, key.encode())];
+    write(&files)?;
+    let [(model_file, _), (key_file, key_bytes)] = &files;
+    let (cost, cost_json) = cost(start);
+    if json {
+        output::json(&json!({
+            "id": id, "model": model_file, "key": key_file, "keyBytes": key_bytes.len(),
+            "parameters": graph.parameters(), "calibrated": calibration.rows.len(),
+            "operations": key.network().operations.len(), "accuracy": accuracy, "cost": cost_json,
+        }))?;
+        return Ok(true);
+    }
+    output::line(id)?;
+    output::say(format!("wrote {} and {}: {cost}", model_file.display(), key_file.display()));
+    if let Some(accuracy) = accuracy {
+        output::say(format!(
+            "of {} samples the float model has {} right, the integer model {}",
+            accuracy.samples, accuracy.float_correct, accuracy.integer_correct
+        ));
+    }
+    Ok(true)
+}
+
+/// A stem and an extension, whatever dots the stem has.
+fn extended(stem: &Path, extension: &str) -> PathBuf {
+    let mut name = stem.as_os_str().to_owned();
+    name.push(".");
+    name.push(extension);
+    name.into()
+}
+
+fn prove(args: &Prove, json: bool) -> anyhow::Result<bool> {
+    let start = Instant::now();
+    let quantised = quantised(&args.model)?;
+    let key = args.key.as_deref().map(key).transpose()?;
+    let inputs = samples(&args.input, quantised.model.network().input.len())?;
+    let bar = output::spinner("committing the weights");
+    let proving = proving_key(&quantised, key)?;
+    bar.set_message("proving");
+    let file = prove_inputs(&proving, &quantised, args.context, &inputs.rows)?;
+    bar.finish_and_clear();
+
+    let bytes = file.to_json().map_err(InferenceError::from)?;
+    write(&[(args.output.clone(), bytes)])?;
+    let (cost, cost_json) = cost(start);
+    let beyond = saturated(&quantised, &inputs.rows);
+    if json {
+        let outputs: Vec<Vec<f64>> = file.outputs().map(|o| quantised.decode(o)).collect();
+        output::json(&json!({
+            "proof": args.output, "proofBytes": file.proof.len(), "id": file.model,
+            "context": args.context, "batch": file.statement.batch, "outputs": outputs,
+            "inputsBeyondCalibration": beyond, "cost": cost_json,
+        }))?;
+    } else {
+        show_outputs(&file, Some(&quantised))?;
+        output::say(format!(
+            "wrote {}: {} inputs, {cost}",
+            args.output.display(),
+            inputs.rows.len()
+        ));
+    }
+    if beyond > 0 {
+        output::say(format!(
+            "{beyond} input values lie beyond the calibrated range: cut off there"
+        ));
+    }
+    Ok(true)
+}
+
+/// A line per input: the largest output's place, then all outputs.
+fn show_outputs(file: &ProofFile, quantised: Option<&Quantised>) -> anyhow::Result<()> {
+    for output in file.outputs() {
+        let values: Vec<String> = match quantised {
+            Some(quantised) => {
+                quantised.decode(output).iter().map(|value| format!("{value:.4}")).collect()
+            }
+            None => output.iter().map(i64::to_string).collect(),
+        };
+        output::line(format!("{}: {}", largest(output).unwrap_or(0), values.join(" ")))?;
+    }
+    Ok(())
+}
+
+fn verify(args: &Verify, json: bool) -> anyhow::Result<bool> {
+    let start = Instant::now();
+    let key = key(&args.key)?;
+    let file = read(&args.proof, |bytes| Ok(ProofFile::parse(bytes)?))?;
+    let quantised = args.model.as_deref().map(quantised).transpose()?;
+    let mut expected = Expected { model: args.id, context: args.context, input: None };
+    if let (Some(path), Some(quantised)) = (&args.input, &quantised) {
+        let rows = samples(path, quantised.model.network().input.len())?.rows;
+        expected.input = Some(rows.iter().flat_map(|row| quantised.encode(row)).collect());
+    }
+    // What integers stand for is the model's to say, if it is the key's.
+    if let (Some(path), Some(quantised)) = (&args.model, &quantised)
+        && quantised.model.network() != key.network()
+    {
+        let other = InferenceError::OtherKey(B256::from(*key.digest()));
+        return Err(other).with_context(|| format!("cannot use `{}`", path.display()));
+    }
+    let findings = check(&key, &file, &expected);
+    let (cost, cost_json) = cost(start);
+    if json {
+        let decoded = quantised.as_ref().map(|quantised| -> Vec<Vec<f64>> {
+            file.outputs().map(|output| quantised.decode(output)).collect()
+        });
+        output::json(&json!({
+            "verified": findings.is_empty(), "findings": findings, "id": file.model,
+            "context": B256::from(file.statement.context), "batch": file.statement.batch,
+            "inputCommitment": B256::from(file.statement.input_commitment()),
+            "outputCommitment": B256::from(file.statement.output_commitment()),
+            "outputs": decoded, "notShown": NOT_SHOWN, "cost": cost_json,
+        }))?;
+    } else {
+        show_verdict(&file, &findings)?;
+        if findings.is_empty() {
+            show_outputs(&file, quantised.as_ref())?;
+        }
+        output::say(cost);
+    }
+    Ok(findings.is_empty())
+}
+
+fn show_verdict(file: &ProofFile, findings: &[Finding]) -> anyhow::Result<()> {
+    for finding in findings {
+        output::line(format!("broken {}: {}", finding.code, finding.message))?;
+    }
+    if findings.is_empty() {
+        let text = format!("model {} made these outputs", file.model);
+        output::line(format!("{:<12} {text}", output::label(Label::Verified)))?;
+        output::say(format!("not shown: {NOT_SHOWN}"));
+    }
+    Ok(())
+}

@@ -1,0 +1,169 @@
+//! Operators of transformers: products of activations, transpositions, softmax, normalisation.
+
+use probity_zk::{Labels, labels::SUMMED};
+
+use super::{
+    ImportError,
+    nodes::{Context, Read, attribute, float, integer, misfit, name, product, unsupported},
+    proto::NodeProto,
+    value::{Pending, Value, joint},
+};
+use crate::{
+    function::{Function, Unary},
+    graph::{Kind, Part, identity},
+};
+
+impl Context {
+    /// Dimensions change places when something reads the value.
+    pub(super) fn transpose(&mut self, node: &NodeProto) -> Read<()> {
+        let value = self.raw(node, 0)?;
+        let rank = value.shape.len();
+        let reversed: Vec<i64> = (0..=rank).rev().filter_map(|i| i64::try_from(i).ok()).collect();
+        let order = attribute(node, "perm").map_or(reversed, |perm| perm.ints.clone());
+        let axes: Option<Vec<usize>> =
+            order.iter().skip(1).map(|axis| usize::try_from(axis - 1).ok()).collect();
+        let mut sorted = axes.clone().unwrap_or_default();
+        sorted.sort_unstable();
+        let Some(axes) =
+            axes.filter(|_| order.first() == Some(&0) && sorted.into_iter().eq(0..rank))
+        else {
+            return unsupported(node, format!("a transposition by {order:?}"));
+        };
+        // What goes along the last dimension has to be done before it moves.
+        let vector = matches!(&value.pending, Pending::Affine { scale, .. } if scale.len() > 1);
+        let value = if vector { self.settle(node, value)? } else { value };
+        if !self.is_whole(&value) {
+            return unsupported(node, "a transposition of a reshaped value");
+        }
+        let before = value.axes.clone().unwrap_or_else(|| (0..rank).collect());
+        let shape = axes.iter().map(|axis| value.shape[*axis]).collect();
+        let axes: Vec<usize> = axes.iter().map(|axis| before[*axis]).collect();
+        let axes = (!axes.iter().copied().eq(0..rank)).then_some(axes);
+        self.alias(node, Value { shape, axes, ..value })
+    }
+
+    /// A product of two values, neither of them constant.
+    pub(super) fn product(&mut self, node: &NodeProto) -> Read<()> {
+        let mut values = [self.raw(node, 0)?, self.raw(node, 1)?];
+        let mut factor = 1.0;
+        for value in &mut values {
+            let turned = value.clone();
+            // One factor for all goes through the product.
+            match &turned.pending {
+                Pending::Affine { scale, shift }
+                    if scale.len() == 1 && shift.as_slice() == [0.0] =>
+                {
+                    factor *= scale[0];
+                    value.pending = Pending::Nothing;
+                }
+                Pending::Nothing => {}
+                _ => *value = self.settle(node, turned)?,
+            }
+        }
+        let [a, b] = values;
+        let (ranks, fits) =
+            ([a.shape.len(), b.shape.len()], self.is_whole(&a) && self.is_whole(&b));
+        if ranks[0] < 2 || ranks[1] < 2 || !fits {
+            return unsupported(node, "a product of vectors or reshaped values");
+        }
+        let (rows, inner) = (a.shape[ranks[0] - 2], a.shape[ranks[0] - 1]);
+        let (other, columns) = (b.shape[ranks[1] - 2], b.shape[ranks[1] - 1]);
+        let outer = joint(&a.shape[..ranks[0] - 2], &b.shape[..ranks[1] - 2]);
+        let Some(outer) = outer.filter(|outer| inner == other && outer.len() <= 2) else {
+            return misfit(node, format!("{:?} times {:?}", a.shape, b.shape));
+        };
+        let shape = [&outer[..], &[rows, columns]].concat();
+        let row = u8::try_from(outer.len()).unwrap_or(u8::MAX);
+        let labels = [(&a, [row, SUMMED]), (&b, [SUMMED, row + 1])].map(|(value, own)| {
+            let front = value.shape.len() - 2;
+            let mut next = SUMMED;
+            let label = |(place, size): (usize, &u32)| {
+                let place = place + outer.len() - front;
+                if outer.get(place) == Some(size) {
+                    return u8::try_from(place).unwrap_or(u8::MAX);
+                }
+                next += 1;
+                next
+            };
+            let outer: Vec<u8> = value.shape[..front].iter().enumerate().map(label).collect();
+            value.labels(&[outer, own.to_vec()].concat())
+        });
+        let kind = Kind::Product { inputs: [a.index, b.index], labels, factor };
+        let value = self.make(node, shape, kind)?;
+        self.alias(node, value)
+    }
+
+    pub(super) fn softmax(&mut self, node: &NodeProto) -> Read<()> {
+        let value = self.value(node, 0)?;
+        let rank = i64::try_from(value.shape.len()).unwrap_or(i64::MAX);
+        let axis = integer(node, "axis", -1);
+        if (axis != -1 && axis != rank) || !self.is_whole(&value) {
+            return unsupported(node, "a softmax over any but the last dimension");
+        }
+        let value = self.make(node, value.shape, Kind::Softmax { input: value.index })?;
+        self.alias(node, value)
+    }
+
+    /// Less the mean, by the root of the mean square; factors and shifts are put off.
+    pub(super) fn layer_normalization(&mut self, node: &NodeProto) -> Read<()> {
+        let value = self.value(node, 0)?;
+        let rank = value.shape.len();
+        let axis = integer(node, "axis", -1);
+        if (axis != -1 && axis != i64::try_from(rank).unwrap_or(0)) || !self.is_whole(&value) {
+            return unsupported(node, "a normalisation over any but the last dimension");
+        }
+        let size = value.shape[rank - 1];
+        let scale = self.optional(node, 1, vec![1.0])?;
+        let shift = self.optional(node, 2, vec![0.0])?;
+        if [&scale, &shift].iter().any(|v| v.len() != 1 && v.len() != size as usize) {
+            return misfit(node, format!("{} factors for {size} values", scale.len()));
+        }
+        #[expect(clippy::cast_precision_loss, reason = "dimensions are small")]
+        let share = 1.0 / size as f32;
+        let mut along: Vec<u8> = (0..SUMMED).take(rank).collect();
+        along[rank - 1] = SUMMED;
+        let along = Labels::new(&along);
+        let mut reduced = value.shape.clone();
+        reduced[rank - 1] = 1;
+        let whole = Part::whole(value.index, rank, 1.0);
+        let mean = Part { input: value.index, labels: along, factor: -share };
+        let parts = vec![whole, mean];
+        let centred = self.make(node, value.shape, Kind::Combine { parts, bias: vec![] })?;
+        let inputs = [centred.index; 2];
+        let square = Kind::Product { inputs, labels: [along; 2], factor: share };
+        let variance = self.make(node, reduced, square)?;
+        let epsilon = Function::Constant(float(node, "epsilon", 1e-5));
+        let root = Function::Input.plus(epsilon).then(Unary::Sqrt);
+        let function = Function::Constant(1.0).over(root);
+        let kind = Kind::Function { input: variance.index, function };
+        let inverse = self.make(node, variance.shape, kind)?;
+        let labels = [identity(rank), along];
+        let inputs = [centred.index, inverse.index];
+        let kind = Kind::Product { inputs, labels, factor: 1.0 };
+        let normal = self.make(node, centred.shape, kind)?;
+        match normal.pending.then(&scale, &shift) {
+            Some(pending) => self.alias(node, Value { pending, ..normal }),
+            None => Err(ImportError::Unsupported { node: name(node), what: "this".to_owned() }),
+        }
+    }
+
+    /// A shape that splits the dimensions that a matrix product brings is the product's own.
+    pub(super) fn split(&mut self, value: &Value, shape: &[u32]) -> bool {
+        if value.axes.is_some() || !self.is_whole(value) || shape.len() > 4 {
+            return false;
+        }
+        let Some(at) = value.index.checked_sub(1) else { return false };
+        let reads = self.reads(value.index);
+        let Some(of_graph) = self.graph.nodes.get_mut(at) else { return false };
+        let Kind::Dense { kept, .. } = of_graph.kind else { return false };
+        let kept = usize::from(kept);
+        let same = of_graph.shape.get(..kept) == shape.get(..kept)
+            && shape.len() > kept
+            && product(&of_graph.shape) == product(shape);
+        if same && reads <= 1 && value.pending == Pending::Nothing {
+            of_graph.shape = shape.to_vec();
+            return true;
+        }
+        false
+    }
+}

@@ -1,0 +1,152 @@
+//! Softmax: exponentials of the distance to a row's largest value, by their sum's reciprocal.
+
+use probity_zk::{Labels, Term, Window, network::bits};
+
+use super::{
+    QuantiseError, Value,
+    builder::{Builder, fixed, fixed_small},
+    tables::{CLAMP, POSITIVE},
+    terms::row,
+};
+use crate::graph::Node;
+
+/// The largest exponential, that of the row's maximum.
+const ONE: u16 = 1023;
+/// Most that a reciprocal is.
+const RECIPROCAL: u16 = 32767;
+/// Bits of a sum of exponentials as an index: of short rows, and of each row beside its length.
+const SUM_BITS: u8 = 12;
+const SUM_BITS_EACH: u8 = 9;
+
+impl Builder<'_> {
+    pub(super) fn softmax(&mut self, node: &Node, input: usize) -> Result<(), QuantiseError> {
+        let shape: Vec<u32> = match node.shape.as_slice() {
+            [columns] => vec![1, 1, *columns],
+            [rows, columns] => vec![1, *rows, *columns],
+            [_, _, _] => node.shape.clone(),
+            _ => {
+                let what = "softmax of four dimensions".to_owned();
+                return Err(QuantiseError::Unsupported { layer: node.name.clone(), what });
+            }
+        };
+        let scores = self.scores(node, input, &shape)?;
+        let largest = self.row_maximum(node, scores, &shape)?;
+        let powers = self.exponentials(node, scores, largest, &shape)?;
+        let (reciprocals, unit) = self.reciprocals(node, powers, &shape)?;
+        // A share of one, in units of its own.
+        let top = f32::from((1u16 << self.low) - 1);
+        let (coefficient, shift) = fixed_small(node, top * unit)?;
+        let missing = 3 - node.shape.len();
+        let own: Vec<u8> = (0..4).take(node.shape.len()).collect();
+        let front: Vec<u8> = [4, 5].into_iter().take(missing).collect();
+        let rows = &own[..own.len() - 1];
+        let labels = [
+            Labels::new(&[&front, own.as_slice()].concat()),
+            Labels::new(&[&front, rows].concat()),
+        ];
+        let inputs = [powers.tensor, reciprocals.tensor];
+        let term = Term::Product { inputs, coefficient, labels };
+        let value = Value { tensor: 0, scale: 1.0 / top, negative: false, reach: 1 << self.low };
+        self.push(node, vec![term], shift, Some(CLAMP), value)
+    }
+
+    /// The scores over three dimensions, with no more bits than activations have.
+    fn scores(&mut self, node: &Node, input: usize, shape: &[u32]) -> Result<Value, QuantiseError> {
+        let from = self.narrow(node, input)?;
+        if shape.len() == node.shape.len() {
+            return Ok(from);
+        }
+        let labels: Vec<u8> = (0..3).skip(shape.len() - node.shape.len()).collect();
+        let labels = Labels::new(&labels);
+        let terms = vec![Term::Arrange { input: from.tensor, coefficient: 1, labels }];
+        self.emit(node, shape, (terms, None), (0, None), from)
+    }
+
+    /// The largest of each row, by halves that overlap where a row is odd.
+    fn row_maximum(
+        &mut self,
+        node: &Node,
+        mut value: Value,
+        shape: &[u32],
+    ) -> Result<Value, QuantiseError> {
+        let mut shape = shape.to_vec();
+        while shape[2] > 1 {
+            // How far apart the two taps are, and their steps. A window skips by at most 127.
+            let (apart, step, length) = match shape[2] {
+                size @ ..=254 => (size - size.div_ceil(2), 1, size.div_ceil(2)),
+                size if size.is_multiple_of(2) => (1, 2, size / 2),
+                size => (1, 1, size - 1),
+            };
+            shape[2] = length;
+            let tap = |skip: u32, coefficient: i32| {
+                let skip = i8::try_from(skip).unwrap_or(0);
+                let window = Window { kernel: [1, 1], stride: [1, step], pad: [0, -skip] };
+                Term::Window { input: value.tensor, coefficient, window }
+            };
+            let terms = vec![tap(apart, 1), tap(0, -1)];
+            let more = self.emit(node, &shape, (terms, None), (0, Some(POSITIVE)), value)?;
+            let more = Term::Scale { input: more.tensor, coefficient: 1 };
+            value = self.emit(node, &shape, (vec![tap(0, 1), more], None), (0, None), value)?;
+        }
+        Ok(value)
+    }
+
+    /// `E · exp(s − m)`; distances start at 1, for 0 is the padding's.
+    fn exponentials(
+        &mut self,
+        node: &Node,
+        scores: Value,
+        largest: Value,
+        shape: &[u32],
+    ) -> Result<Value, QuantiseError> {
+        let nearest = 2 * scores.reach;
+        let unit = f64::from(scores.scale);
+        #[expect(clippy::cast_precision_loss, reason = "distances are small")]
+        let listing =
+            move |u: i64| f64::from(ONE) * libm::exp(((u - nearest) as f64 * unit).min(0.0));
+        let size = bits(u32::try_from(2 * nearest).unwrap_or(u32::MAX));
+        let table = self.tables.list(u8::try_from(size).unwrap_or(u8::MAX), false, listing);
+        let own = Term::Scale { input: scores.tensor, coefficient: 1 };
+        let labels = row(3);
+        let less = Term::Arrange { input: largest.tensor, coefficient: -1, labels };
+        let bias = vec![i32::try_from(nearest).unwrap_or(i32::MAX); shape[2] as usize];
+        let value = Value {
+            tensor: 0,
+            scale: 1.0 / f32::from(ONE),
+            negative: false,
+            reach: i64::from(ONE),
+        };
+        self.emit(node, shape, (vec![own, less], Some((2, bias))), (0, Some(table)), value)
+    }
+
+    /// The reciprocal of each row's sum, and what its product with an exponential stands for.
+    fn reciprocals(
+        &mut self,
+        node: &Node,
+        powers: Value,
+        shape: &[u32],
+    ) -> Result<(Value, f32), QuantiseError> {
+        let length = u8::try_from(bits(shape[2])).unwrap_or(u8::MAX);
+        let size = SUM_BITS.max(SUM_BITS_EACH + length);
+        #[expect(clippy::cast_precision_loss, reason = "rows are short")]
+        let most = f32::from(ONE) * shape[2] as f32;
+        // An index of the sum; a row's sum is at least its largest exponential.
+        let factor = (2f32.powi(size.into()) - 2.0) / most;
+        let coefficient = fixed(node, factor)?;
+        #[expect(clippy::cast_precision_loss, reason = "below 2^24")]
+        let factor = coefficient as f32 / 2f32.powi(16);
+        let least = f32::from(ONE) * factor;
+        let (top, nearest) = (f64::from(RECIPROCAL), f64::from(least).floor());
+        #[expect(clippy::cast_precision_loss, reason = "indices are small")]
+        let listing = move |u: i64| top * nearest / (u as f64).max(nearest);
+        let table = self.tables.list(size, false, listing);
+        let terms = vec![Term::Arrange { input: powers.tensor, coefficient, labels: row(3) }];
+        let reach = i64::from(RECIPROCAL);
+        let value = Value { tensor: 0, scale: 1.0, negative: false, reach };
+        let value = self.emit(node, &shape[..2], (terms, None), (16, Some(table)), value)?;
+        // e / Σe = e · factor / index, and the entry is top · nearest / index.
+        #[expect(clippy::cast_possible_truncation, reason = "scales are f32")]
+        let unit = factor / (top * nearest) as f32;
+        Ok((value, unit))
+    }
+}

@@ -1,0 +1,128 @@
+//! The models of `vectors/zk/models`, beside what onnxruntime makes of them.
+
+use std::fs;
+
+use probity_zk::verify;
+use probity_zk_prover::{Graph, ProvingKey, Quantised, prove, quantise};
+use serde_json::Value;
+
+/// A model, its samples, and onnxruntime's outputs.
+struct Case {
+    graph: Graph,
+    inputs: Vec<Vec<f32>>,
+    outputs: Vec<Vec<f32>>,
+}
+
+fn rows(value: &Value) -> Vec<Vec<f32>> {
+    #[expect(clippy::cast_possible_truncation, reason = "written from f32")]
+    let row =
+        |row: &Value| row.as_array().unwrap().iter().map(|x| x.as_f64().unwrap() as f32).collect();
+    value.as_array().unwrap().iter().map(row).collect()
+}
+
+fn case(name: &str) -> Case {
+    let path = format!("{}/../../vectors/zk/models/{name}", env!("CARGO_MANIFEST_DIR"));
+    let graph = Graph::from_onnx(&fs::read(format!("{path}.onnx")).unwrap()).unwrap();
+    let samples = fs::read(format!("{path}.json")).unwrap();
+    let samples: Value = serde_json::from_slice(&samples).unwrap();
+    Case { graph, inputs: rows(&samples["x"]), outputs: rows(&samples["out"]) }
+}
+
+fn furthest(a: &[f64], b: &[f32]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| (a - f64::from(*b)).abs()).fold(0.0, f64::max)
+}
+
+fn largest(values: &[f64]) -> usize {
+    (0..values.len()).fold(0, |best, i| if values[i] > values[best] { i } else { best })
+}
+
+fn integers(quantised: &Quantised, input: &[f32]) -> Vec<f64> {
+    let trace = quantised.model.run(&quantised.encode(input)).unwrap();
+    quantised.decode(trace.outputs.last().unwrap())
+}
+
+const MODELS: [&str; 4] = ["convolution", "transformer", "decomposed", "joined"];
+/// As onnxruntime quantised them: pairs of quantisation around each operator, and operators of
+/// integers. Their outputs are those of integers too.
+const QUANTISED: [&str; 3] = ["convolution_qdq", "joined_qdq", "convolution_qoperator"];
+
+#[test]
+fn floats_are_onnxruntime_s() {
+    for name in MODELS {
+        let case = case(name);
+        for (input, output) in case.inputs.iter().zip(&case.outputs) {
+            let own = case.graph.run(input).unwrap().pop().unwrap();
+            let own: Vec<f64> = own.into_iter().map(f64::from).collect();
+            assert!(furthest(&own, output) < 1e-4, "{name}: {own:?} for {output:?}");
+        }
+    }
+}
+
+#[test]
+fn integers_are_near_and_proved() {
+    for name in MODELS.into_iter().chain(QUANTISED) {
+        let case = case(name);
+        let quantised = quantise(&case.graph, &case.inputs).unwrap();
+        let errors = case.inputs.iter().zip(&case.outputs);
+        let errors: Vec<f64> = errors.map(|(x, y)| furthest(&integers(&quantised, x), y)).collect();
+        let worst = errors.iter().copied().fold(0.0, f64::max);
+        assert!(worst < 0.12, "{name}: {worst}");
+        let same = case.inputs.iter().zip(&case.outputs).filter(|(x, y)| {
+            let y: Vec<f64> = y.iter().copied().map(f64::from).collect();
+            largest(&integers(&quantised, x)) == largest(&y)
+        });
+        assert!(same.count() + 1 >= case.inputs.len(), "{name}: predictions differ");
+
+        assert_eq!(Quantised::from_bytes(&quantised.to_bytes()).unwrap(), quantised);
+        let key = ProvingKey::new(quantised.model.clone()).unwrap();
+        let inputs: Vec<i8> =
+            case.inputs.iter().take(2).flat_map(|x| quantised.encode(x)).collect();
+        let (mut statement, proof) = prove(&key, [3; 32], &inputs).unwrap();
+        assert_eq!(verify(key.model_key(), &statement, &proof), Ok(()));
+        statement.output[5] ^= 1;
+        assert!(verify(key.model_key(), &statement, &proof).is_err());
+    }
+}
+
+/// Longer sequences, of odd lengths too, halve by several rules.
+#[test]
+fn softmax_of_rows_of_any_length() {
+    use probity_zk_prover::graph::{Kind, Node};
+    for length in [1u32, 2, 3, 5, 17, 255, 257] {
+        let kind = Kind::Softmax { input: 0 };
+        let node = Node { name: "softmax".to_owned(), shape: vec![2, length], kind };
+        let graph = Graph { input: vec![2, length], nodes: vec![node] };
+        let value = |i: u32| f32::from(u8::try_from(i * i * 7 % 101).unwrap()) / 12.0 - 4.0;
+        let input: Vec<f32> = (0..2 * length).map(value).collect();
+        let quantised = quantise(&graph, std::slice::from_ref(&input)).unwrap();
+        let float = graph.run(&input).unwrap().pop().unwrap();
+        let worst = furthest(&integers(&quantised, &input), &float);
+        assert!(worst < 0.02, "{length}: {worst}");
+    }
+}
+
+#[test]
+fn damaged_models_never_panic() {
+    let mut quantised = 0;
+    for (name, seed) in [("transformer", 11u64), ("decomposed", 12), ("joined_qdq", 13)] {
+        let path = format!("{}/../../vectors/zk/models/{name}.onnx", env!("CARGO_MANIFEST_DIR"));
+        let (bytes, mut random) = (fs::read(path).unwrap(), seed);
+        let inputs = case(name).inputs;
+        for _ in 0..300 {
+            random = random
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            let mut damaged = bytes.clone();
+            // Half of the time in the graph, which comes before and after the weights.
+            let at = usize::try_from(random >> 33).unwrap();
+            let near = if random & 1 == 0 { at % 2500 } else { at % damaged.len() };
+            damaged[near] ^= random.to_le_bytes()[3] | 1;
+            if let Ok(graph) = Graph::from_onnx(&damaged) {
+                let size: u32 = graph.input.iter().product();
+                let input = inputs[0].iter().copied().cycle().take(size.min(4096) as usize);
+                quantised += usize::from(quantise(&graph, &[input.collect()]).is_ok());
+            }
+        }
+    }
+    assert!(quantised > 60, "{quantised}");
+}

@@ -1,0 +1,173 @@
+#!/usr/bin/env python3
+"""Writes the small models that tests import, with samples of what onnxruntime makes of them.
+
+Needs onnx 1.23, onnxruntime 1.32 and numpy 2. Weights are random, by seed: what counts is the operators."""
+import json, os
+import numpy as np
+import onnx
+import onnxruntime
+from onnx import TensorProto, helper, numpy_helper
+from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+class Graph:
+    def __init__(self, seed):
+        self.random, self.nodes, self.constants = np.random.default_rng(seed), [], []
+
+    def constant(self, values):
+        name = f"c{len(self.constants)}"
+        self.constants.append(numpy_helper.from_array(np.asarray(values), name))
+        return name
+
+    def weights(self, *shape):
+        fan_in = np.prod(shape[1:]) if len(shape) > 2 else shape[0]
+        values = self.random.normal(0, 1.0 / np.sqrt(fan_in), shape)
+        return self.constant(values.astype(np.float32))
+
+    def vector(self, size, middle=0.0):
+        return self.constant((middle + self.random.normal(0, 0.2, size)).astype(np.float32))
+
+    def add(self, operator, *inputs, **attributes):
+        name = f"v{len(self.nodes)}"
+        self.nodes.append(helper.make_node(operator, inputs, [name], f"{operator}{len(self.nodes)}", **attributes))
+        return name
+
+    def save(self, name, opset, shape, output, count=24):
+        classes = [1, 4]
+        graph = helper.make_graph(
+            self.nodes, name,
+            [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, *shape])],
+            [helper.make_tensor_value_info(output, TensorProto.FLOAT, classes)],
+            self.constants,
+        )
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=9)
+        onnx.checker.check_model(model, full_check=True)
+        onnx.save(model, os.path.join(HERE, f"{name}.onnx"))
+        session = onnxruntime.InferenceSession(model.SerializeToString())
+        x = self.random.normal(0, 1, (count, *shape)).astype(np.float32)
+        out = np.concatenate([session.run(None, {"x": row[None]})[0] for row in x])
+        short = lambda values: [[round(float(v), 5) for v in row.flatten()] for row in values]
+        samples = {"x": short(x), "y": [int(i) for i in out.argmax(1)], "out": short(out)}
+        with open(os.path.join(HERE, f"{name}.json"), "w") as file:
+            json.dump(samples, file, separators=(",", ":"))
+            file.write("\n")
+
+
+def convolution():
+    g = Graph(1)
+    v = g.add("Conv", "x", g.weights(4, 1, 3, 3), g.vector(4), kernel_shape=[3, 3], pads=[1, 1, 1, 1])
+    v = g.add("Relu", v)
+    v = g.add("MaxPool", v, kernel_shape=[2, 2], strides=[2, 2])
+    v = g.add("Flatten", v)
+    v = g.add("Gemm", v, g.weights(36, 4), g.vector(4))
+    g.save("convolution", 13, [1, 6, 6], v)
+
+
+def attention(g, v, tokens, width, heads, size, names):
+    """Multi-head attention as exporters write it."""
+    def heads_of(order):
+        m = g.add("Add", g.add("MatMul", v, g.weights(width, heads * size)), g.vector(heads * size))
+        m = g.add("Reshape", m, g.constant(np.array([names, tokens, heads, size], np.int64)))
+        return g.add("Transpose", m, perm=order)
+
+    q, k, x = heads_of([0, 2, 1, 3]), heads_of([0, 2, 3, 1]), heads_of([0, 2, 1, 3])
+    s = g.add("Div", g.add("MatMul", q, k), g.constant(np.float32(np.sqrt(size))))
+    m = g.add("MatMul", g.add("Softmax", s, axis=-1), x)
+    m = g.add("Reshape", g.add("Transpose", m, perm=[0, 2, 1, 3]), g.constant(np.array([names, tokens, heads * size], np.int64)))
+    return g.add("MatMul", m, g.weights(heads * size, width))
+
+
+def transformer():
+    """Operator set 20: LayerNormalization and Gelu, five tokens of twelve, three heads of four."""
+    g = Graph(2)
+    v = g.add("Add", g.add("MatMul", "x", g.weights(6, 12)), g.vector(12))
+    v = g.add("Add", v, g.constant(g.random.normal(0, 0.3, (1, 5, 12)).astype(np.float32)))
+    n = g.add("LayerNormalization", v, g.vector(12, 1.0), g.vector(12), axis=-1, epsilon=1e-5)
+    v = g.add("Add", v, attention(g, n, 5, 12, 3, 4, 1))
+    n = g.add("LayerNormalization", v, g.vector(12, 1.0), g.vector(12), axis=-1)
+    h = g.add("Gelu", g.add("Add", g.add("MatMul", n, g.weights(12, 20)), g.vector(20)), approximate="none")
+    v = g.add("Add", v, g.add("MatMul", h, g.weights(20, 12)))
+    v = g.add("ReduceMean", v, g.constant(np.array([1], np.int64)), keepdims=0)
+    g.save("transformer", 20, [5, 6], g.add("Gemm", v, g.weights(12, 4), g.vector(4)))
+
+
+def decomposed():
+    """Operator set 13: normalisation after the sum and GELU in parts, one head, gates."""
+    g = Graph(3)
+
+    def norm(v):
+        c = g.add("Sub", v, g.add("ReduceMean", v, axes=[-1]))
+        d = g.add("ReduceMean", g.add("Pow", c, g.constant(np.float32(2))), axes=[-1])
+        d = g.add("Sqrt", g.add("Add", d, g.constant(np.float32(1e-5))))
+        return g.add("Add", g.add("Mul", g.add("Div", c, d), g.vector(8, 1.0)), g.vector(8))
+
+    v = g.add("MatMul", "x", g.weights(6, 8))
+    m = lambda: g.add("MatMul", v, g.weights(8, 8))
+    s = g.add("MatMul", m(), g.add("Transpose", m(), perm=[0, 2, 1]))
+    s = g.add("Softmax", g.add("Mul", s, g.constant(np.float32(0.35))), axis=2)
+    v = norm(g.add("Add", v, g.add("MatMul", s, m())))
+    h = g.add("MatMul", v, g.weights(8, 10))
+    e = g.add("Erf", g.add("Div", h, g.constant(np.float32(np.sqrt(2)))))
+    h = g.add("Mul", g.add("Mul", h, g.add("Add", e, g.constant(np.float32(1)))), g.constant(np.float32(0.5)))
+    v = norm(g.add("Add", v, g.add("MatMul", h, g.weights(10, 8))))
+    gate = g.add("Sigmoid", g.add("MatMul", v, g.weights(8, 8)))
+    v = g.add("Mul", v, gate)
+    v = g.add("ReduceMean", v, axes=[1], keepdims=0)
+    g.save("decomposed", 13, [7, 6], g.add("Gemm", v, g.weights(8, 4), g.vector(4)))
+
+
+def joined():
+    """Operator set 13: two branches side by side, channels and then features."""
+    g = Graph(4)
+    conv = lambda v, to, of, k: g.add("Relu", g.add("Conv", v, g.weights(to, of, k, k), g.vector(to), kernel_shape=[k, k], pads=[k // 2] * 4))
+    v = g.add("Concat", conv("x", 3, 2, 3), conv("x", 2, 2, 1), axis=1)
+    v = conv(v, 3, 5, 3)
+    flat = g.add("Flatten", v)
+    a = g.add("Gemm", flat, g.weights(75, 6), g.vector(6))
+    b = g.add("Relu", g.add("Gemm", flat, g.weights(75, 5), g.vector(5)))
+    v = g.add("Concat", a, b, axis=-1)
+    g.save("joined", 13, [2, 5, 5], g.add("Gemm", v, g.weights(11, 4), g.vector(4)))
+
+
+class Samples(CalibrationDataReader):
+    def __init__(self, name):
+        with open(os.path.join(HERE, f"{name}.json")) as file:
+            rows = json.load(file)["x"]
+        shape = onnx.load(os.path.join(HERE, f"{name}.onnx")).graph.input[0].type.tensor_type.shape
+        shape = [d.dim_value for d in shape.dim]
+        self.rows = iter([{"x": np.array(row, np.float32).reshape(shape)} for row in rows])
+
+    def get_next(self):
+        return next(self.rows, None)
+
+
+def quantised(name, form):
+    """onnxruntime's own quantisation of a model, and what it then computes of the same samples."""
+    path, made = (os.path.join(HERE, f"{file}.onnx") for file in (name, f"{name}_{form}"))
+    qdq = form == "qdq"
+    quantize_static(
+        path, made, Samples(name), per_channel=qdq,
+        quant_format=QuantFormat.QDQ if qdq else QuantFormat.QOperator,
+        activation_type=QuantType.QInt8 if qdq else QuantType.QUInt8, weight_type=QuantType.QInt8,
+        op_types_to_quantize=["Conv", "MatMul", "Gemm", "Relu", "MaxPool", "Concat"] if qdq else ["Conv", "MatMul"],
+    )
+    session = onnxruntime.InferenceSession(made)
+    out = [session.run(None, row)[0].flatten() for row in Samples(name).rows]
+    with open(os.path.join(HERE, f"{name}.json")) as file:
+        samples = json.load(file)
+    samples["out"] = [[round(float(v), 5) for v in row] for row in out]
+    samples["y"] = [int(np.argmax(row)) for row in out]
+    with open(made.replace(".onnx", ".json"), "w") as file:
+        json.dump(samples, file, separators=(",", ":"))
+        file.write("\n")
+
+
+convolution()
+transformer()
+decomposed()
+joined()
+quantised("convolution", "qdq")
+quantised("joined", "qdq")
+quantised("convolution", "qoperator")

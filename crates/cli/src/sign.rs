@@ -108,10 +108,10 @@ fn targets(args: &SignContent) -> anyhow::Result<Vec<(PathBuf, Target)>> {
 }
 
 fn unlock(args: &SignContent) -> anyhow::Result<SecretKey> {
-    let ring = Workspace::keyring_in(&args.signer.folder.dir)?;
-    let key = ring.unlock(&args.signer.key, &output::passphrase(&args.signer.passphrase)?)?;
+    let ring = Workspace::keyring_in(&args.folder.dir)?;
+    let key = ring.unlock(&args.key, &output::passphrase(&args.passphrase)?)?;
     if key.kind() != KeyType::Secp256k1 {
-        return Err(NodeError::KeyType(args.signer.key.clone()).into());
+        return Err(NodeError::KeyType(args.key.clone()).into());
     }
     Ok(key)
 }

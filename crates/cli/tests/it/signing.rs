@@ -2,6 +2,7 @@
 
 use std::{fs, path::Path};
 
+use probity_testkit::SmallDisk;
 use serde_json::Value;
 
 use crate::{
@@ -115,6 +116,22 @@ fn refused_works_leave_nothing_behind() {
     assert_eq!(written(&desk), 1);
     assert_eq!(sign(&desk, &[PNG], &["--sidecar"]).code, 0);
     assert!(Path::new(&desk.path("out/work.png.probity.json")).exists());
+}
+
+#[test]
+fn a_full_disk_leaves_no_half_written_sidecar() {
+    let Some(disk) = SmallDisk::mount(1) else { return };
+    let desk = desk();
+    let poem = desk.write("poem.txt", "a poem\n");
+    let out = disk.path().join("out");
+    let sign = ["content", "sign", &poem, "--licence", "MIT", "--out", out.to_str().unwrap()];
+    disk.fill().unwrap();
+    let full = desk.signed("owner", &sign);
+    assert!(full.code == 2 && full.err.contains("No space left"), "{}", full.err);
+    assert!(!out.exists());
+    disk.free().unwrap();
+    assert_eq!(desk.signed("owner", &sign).code, 0);
+    assert_eq!(fs::read_dir(&out).unwrap().count(), 1);
 }
 
 /// A build without C2PA says so, and never that a picture says nothing.

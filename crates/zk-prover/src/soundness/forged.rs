@@ -240,6 +240,8 @@ fn current(folder: &str, name: &str, json: &serde_json::Value) {
     if std::env::var_os("PROBITY_WRITE_VECTORS").is_some() {
         fs::write(&path, &text).unwrap();
     }
-    let stored = fs::read_to_string(&path).unwrap();
-    assert!(stored == text, "{path}: run this test with PROBITY_WRITE_VECTORS=1");
+    // As values: the order of a text's names depends on other rooms' wishes of the JSON library.
+    let stored: serde_json::Value =
+        serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+    assert!(stored == *json, "{path}: run this test with PROBITY_WRITE_VECTORS=1");
 }

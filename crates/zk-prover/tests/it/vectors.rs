@@ -22,8 +22,10 @@ fn committed_vectors_are_current_and_hold() {
             fs::write(format!("{folder}{name}"), &expected).unwrap();
         }
         let text = fs::read_to_string(format!("{folder}{name}")).unwrap();
-        assert!(text == expected, "{name}: run this test with PROBITY_WRITE_VECTORS=1");
+        // As values: the order of a text's names depends on other rooms' wishes of the JSON library.
         let json: Value = serde_json::from_str(&text).unwrap();
+        let expected: Value = serde_json::from_str(&expected).unwrap();
+        assert!(json == expected, "{name}: run this test with PROBITY_WRITE_VECTORS=1");
         let cases = json["cases"].as_array().unwrap();
         for case in cases.iter().filter(|case| case.get("proof").is_some()) {
             let words = bytes(&case["output"]);

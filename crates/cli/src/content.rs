@@ -20,13 +20,13 @@ use crate::{
 pub(crate) async fn content(command: Content, json: bool) -> anyhow::Result<bool> {
     match command {
         Content::Register(args) => register(args, json).await,
-        Content::Erase { works, signer } => {
-            let works = works.iter().map(|text| work(text)).collect::<anyhow::Result<_>>()?;
-            erase(&works, &signer, json).await
-        }
         Content::Sign(args) => sign::run(&args, json),
         Content::Inspect { file, sidecar, trust } => {
             inspect::run(&file, sidecar.as_deref(), trust.as_deref(), json)
+        }
+        Content::Erase { works, signer } => {
+            let works = works.iter().map(|text| work(text)).collect::<anyhow::Result<_>>()?;
+            erase(&works, &signer, json).await
         }
         Content::Verify { file, folder } => {
             let work = Digest::of(&settings::read(&file)?);

@@ -73,9 +73,9 @@ fn hint(error: &anyhow::Error) -> Option<String> {
         }
         _ if cause.is::<media::Unsupported>() => Some(media::Unsupported::HINT.to_owned()),
         _ => {
-            let inference = || cause.downcast_ref::<InferenceError>()?.hint().map(str::to_owned);
             let hint = cause.downcast_ref::<NodeError>().and_then(NodeError::hint);
-            hint.or_else(|| media::hint(cause)).or_else(inference)
+            let inference = || cause.downcast_ref::<InferenceError>()?.hint().map(str::to_owned);
+            hint.or_else(inference).or_else(|| media::hint(cause))
         }
     })
 }

@@ -5,9 +5,9 @@
 //! |---|---|
 //! | [`content`] | works, their licences and splits, registered in batches |
 //! | [`optout`] | the deny list and its proofs of absence |
-//! | [`erasure`] | works that are gone, while proofs over them stay |
 //! | [`sidecar`], [`media_type`] | an author's statement that comes with one work |
 //! | [`reservation`] | reservations in other people's formats, and what follows from them |
+//! | [`erasure`] | works that are gone, while proofs over them stay |
 //! | [`dataset`] | which contents enter a dataset, and why others do not |
 //! | [`table`], [`croissant`], [`folder`] | a dataset as a Parquet table with a Croissant description |
 //! | [`near`] | which works resemble each other, with evidence |

@@ -17,15 +17,6 @@ pub(crate) enum AiTrain {
 pub(crate) enum Content {
     /// Sign works as one batch and anchor it on chain.
     Register(RegisterContent),
-    /// Erase works: opt them out, state the erasure, and delete their bytes here. Every proof over
-    /// them stays valid.
-    Erase {
-        /// The works' digests, or files as they were registered.
-        #[arg(required = true)]
-        works: Vec<String>,
-        #[command(flatten)]
-        signer: Signer,
-    },
     /// Sign copies of works: media files get a C2PA manifest, other files a sidecar beside them.
     /// Registers nothing.
     Sign(SignContent),
@@ -40,6 +31,15 @@ pub(crate) enum Content {
         /// PEM certificates of authorities whose word on who signed a manifest counts.
         #[arg(long, value_name = "FILE")]
         trust: Option<PathBuf>,
+    },
+    /// Erase works: opt them out, state the erasure, and delete their bytes here. Every proof over
+    /// them stays valid.
+    Erase {
+        /// The works' digests, or files as they were registered.
+        #[arg(required = true)]
+        works: Vec<String>,
+        #[command(flatten)]
+        signer: Signer,
     },
     /// Say who registered a work. Exit 1: nobody.
     Verify {
@@ -89,8 +89,13 @@ pub(crate) struct SignContent {
     /// Write sidecars for media files too, and leave the files alone.
     #[arg(long, conflicts_with = "cert")]
     pub(crate) sidecar: bool,
+    /// The author's key.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) key: String,
     #[command(flatten)]
-    pub(crate) signer: Signer,
+    pub(crate) folder: Folder,
+    #[command(flatten)]
+    pub(crate) passphrase: Passphrase,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -30,7 +30,7 @@ impl DevChain {
     }
 
     pub(super) fn install_filter(&self, kind: Kind) -> Answer {
-        let head = self.inner().store.snapshot()?.head_number()?;
+        let head = self.inner().store.snapshot()?.head_number();
         json(&U64::from(self.filters(|filters| filters.install(kind, head))))
     }
 
@@ -43,7 +43,7 @@ impl DevChain {
         let id: u64 = params.required::<U64>(0, "filter id")?.to();
         let (kind, reported) = self.installed(id)?;
         let snapshot = self.inner().store.snapshot()?;
-        let head = snapshot.head_number()?;
+        let head = snapshot.head_number();
         let (answer, upto) = match kind {
             Kind::PendingTransactions => (json::<[B256; 0]>(&[])?, head),
             Kind::Blocks => {
@@ -111,14 +111,14 @@ fn range(snapshot: &Snapshot<'_>, filter: &Filter) -> Result<(u64, u64), RpcErro
             None => Err(RpcError::server("unknown block")),
         },
         FilterBlockOption::Range { from_block, to_block } => {
-            let first = blocks::resolve(snapshot, from_block.unwrap_or_default())?;
-            let last = blocks::resolve(snapshot, to_block.unwrap_or_default())?;
+            let first = blocks::resolve(snapshot, from_block.unwrap_or_default());
+            let last = blocks::resolve(snapshot, to_block.unwrap_or_default());
             if first > last && to_block.is_some_and(|to| to.is_number()) {
                 return Err(RpcError::params(format!(
                     "invalid block range: from {first} to {last}"
                 )));
             }
-            Ok((first, last.min(snapshot.head_number()?)))
+            Ok((first, last.min(snapshot.head_number())))
         }
     }
 }

@@ -19,7 +19,7 @@ use redb::{
 };
 
 use crate::Error;
-use crate::recent::{Reader, Readers, Recent, StateChange};
+use crate::recent::{Latest, Reader, Readers, Recent, StateChange};
 use crate::records::{ReceiptRecord, StoredLog, TransactionRecord};
 use crate::trie::NodeSource;
 
@@ -338,7 +338,7 @@ impl Snapshot<'_> {
     /// The value of a key of the state file.
     pub(crate) fn state(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
         match self.recent.get(key) {
-            Some(value) => Ok(value),
+            Some(latest) => Ok(latest.value()),
             None => Ok(self.saved_state()?.get(key)?.map(|value| value.value().to_vec())),
         }
     }
@@ -348,10 +348,9 @@ impl Snapshot<'_> {
         let saved = self.saved_state()?;
         let mut count = saved.len()?;
         for key in self.recent.keys() {
-            let now = self.recent.get(&key);
-            match (saved.get(key.as_slice())?.is_some(), now.as_ref().map(Option::is_some)) {
-                (false, Some(true)) => count += 1,
-                (true, Some(false)) => count -= 1,
+            match (saved.get(key.as_slice())?.is_some(), self.recent.get(&key)) {
+                (false, Some(Latest::Value(_))) => count += 1,
+                (true, Some(Latest::Gone)) => count -= 1,
                 _ => {}
             }
         }

@@ -39,23 +39,27 @@ impl From<redb::StorageError> for LogsError {
     }
 }
 
-/// The logs of blocks `first..=last` that match, oldest first, as a JSON array.
+/// Writes the logs of blocks `first..=last` that match, oldest first, as a JSON array.
 pub(crate) fn find(
     snapshot: &Snapshot<'_>,
     filter: &Filter,
     first: u64,
     last: u64,
-) -> Result<String, LogsError> {
+    json: &mut String,
+) -> Result<(), LogsError> {
+    json.push('[');
     let table = snapshot.table(LOGS)?;
     let mut search = Search {
         filter,
         rows: Rows { table: &table, last, range: None, at: None },
-        json: String::from("["),
+        json,
         found: 0,
         examined: 0,
     };
     let places = places(filter)?;
-    if places.is_empty() {
+    if first > last {
+        // Nothing is new since the last poll.
+    } else if places.is_empty() {
         search.scan(first, last)?;
     } else {
         check_lookups(&places, first, last)?;
@@ -66,7 +70,7 @@ pub(crate) fn find(
         }
     }
     search.json.push(']');
-    Ok(search.json)
+    Ok(())
 }
 
 /// The values of which a log must have one, at each constrained place of the filter.
@@ -161,7 +165,7 @@ impl Rows<'_> {
 struct Search<'a> {
     filter: &'a Filter,
     rows: Rows<'a>,
-    json: String,
+    json: &'a mut String,
     found: usize,
     examined: usize,
 }
@@ -201,7 +205,7 @@ impl Search<'_> {
                     self.json.push(',');
                 }
                 self.found += 1;
-                write_json(&mut self.json, (number, index), &stored);
+                write_json(self.json, (number, index), &stored);
             }
             self.rows.step()?;
         }

@@ -14,6 +14,22 @@ use alloy_primitives::map::HashMap;
 /// A key of the state file and its value; `None` when it is gone.
 pub(crate) type StateWrite = (Vec<u8>, Option<Vec<u8>>);
 
+/// What is known of a key that was written lately.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Latest {
+    Value(Vec<u8>),
+    Gone,
+}
+
+impl Latest {
+    pub(crate) fn value(self) -> Option<Vec<u8>> {
+        match self {
+            Self::Value(value) => Some(value),
+            Self::Gone => None,
+        }
+    }
+}
+
 /// What a block does to the state.
 pub(crate) struct StateChange {
     /// Number of the block.
@@ -37,11 +53,11 @@ struct Record {
 }
 
 impl Record {
-    fn at(&self, block: u64) -> Option<&Option<Vec<u8>>> {
-        if self.block <= block {
-            return Some(&self.value);
-        }
-        self.earlier.iter().rev().find(|(since, _)| *since <= block).map(|(_, value)| value)
+    fn at(&self, block: u64) -> Option<Latest> {
+        let earlier = || self.earlier.iter().rev().find(|(since, _)| *since <= block);
+        let value =
+            if self.block <= block { &self.value } else { earlier().map(|(_, value)| value)? };
+        Some(value.clone().map_or(Latest::Gone, Latest::Value))
     }
 
     fn replace(&mut self, block: u64, value: Option<Vec<u8>>, oldest_reader: Option<u64>) {
@@ -60,9 +76,9 @@ impl Record {
 
 impl Generation {
     /// The value as of the block: `None` if nothing up to there is known of the key.
-    fn get(&self, key: &[u8], block: u64) -> Option<Option<Vec<u8>>> {
+    fn get(&self, key: &[u8], block: u64) -> Option<Latest> {
         let records = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        records.get(key)?.at(block).cloned()
+        records.get(key)?.at(block)
     }
 
     fn apply(&self, change: StateChange, oldest_reader: Option<u64>) {
@@ -122,7 +138,7 @@ impl Recent {
     }
 
     /// As [`Generation::get`], as of the block that this was cloned at.
-    pub(crate) fn get(&self, key: &[u8]) -> Option<Option<Vec<u8>>> {
+    pub(crate) fn get(&self, key: &[u8]) -> Option<Latest> {
         let frozen = || self.frozen.as_ref()?.records.get(key, self.block);
         self.young.get(key, self.block).or_else(frozen)
     }
@@ -191,9 +207,9 @@ mod tests {
         for block in 2..9 {
             recent.apply(change(block, (block < 8).then_some(2)), readers.oldest());
             assert_eq!(before.get(b"key"), None);
-            assert_eq!(at_one.0.get(b"key"), Some(Some(vec![1])));
+            assert_eq!(at_one.0.get(b"key"), Some(Latest::Value(vec![1])));
         }
-        assert_eq!(recent.get(b"key"), Some(None), "block 8 removed it");
+        assert_eq!(recent.get(b"key"), Some(Latest::Gone), "block 8 removed it");
         drop((first, at_one));
         assert_eq!(readers.oldest(), None);
         recent.apply(change(9, Some(9)), readers.oldest());
@@ -218,9 +234,9 @@ mod tests {
         let mut recent = Recent::after(4);
         recent.apply(change(5, Some(5)), None);
         recent.freeze();
-        assert_eq!(recent.get(b"key"), Some(Some(vec![5])));
+        assert_eq!(recent.get(b"key"), Some(Latest::Value(vec![5])));
         recent.apply(change(6, None), None);
-        assert_eq!(recent.get(b"key"), Some(None));
+        assert_eq!(recent.get(b"key"), Some(Latest::Gone));
         assert_eq!(recent.keys().len(), 1);
         let frozen = recent.frozen.clone().unwrap();
         assert_eq!(frozen.block, 5);

@@ -7,7 +7,7 @@ use alloy::rpc::types::{Filter, FilterBlockOption};
 use alloy_primitives::{B256, U64};
 
 use super::params::Params;
-use super::{Answer, RpcError, blocks, json};
+use super::{Answer, Answered, RpcError, blocks, json};
 use crate::DevChain;
 use crate::db::Snapshot;
 use crate::filters::{Filters, Kind};
@@ -21,7 +21,7 @@ impl DevChain {
         let filter: Filter = params.required(0, "filter")?;
         let snapshot = self.inner().store.snapshot()?;
         let (first, last) = range(&snapshot, &filter)?;
-        Ok(logs::find(&snapshot, &filter, first, last)?)
+        found(&snapshot, &filter, first, last)
     }
 
     pub(super) fn new_filter(&self, params: &Params) -> Answer {
@@ -57,9 +57,8 @@ impl DevChain {
                 let (first, last) = range(&snapshot, &filter)?;
                 // Without an upper bound the filter goes on with the chain.
                 let last = if is_open(&filter) { head } else { last };
-                let found =
-                    logs::find(&snapshot, &filter, first_new(&filter, first, reported), last)?;
-                (found, head)
+                let first = first_new(&filter, first, reported);
+                (found(&snapshot, &filter, first, last)?, head)
             }
         };
         self.filters(|filters| filters.reported(id, upto));
@@ -73,7 +72,7 @@ impl DevChain {
         };
         let snapshot = self.inner().store.snapshot()?;
         let (first, last) = range(&snapshot, &filter)?;
-        Ok(logs::find(&snapshot, &filter, first, last)?)
+        found(&snapshot, &filter, first, last)
     }
 
     fn installed(&self, id: u64) -> Result<(Kind, u64), RpcError> {
@@ -84,6 +83,10 @@ impl DevChain {
     fn filters<T>(&self, act: impl FnOnce(&mut Filters) -> T) -> T {
         act(&mut self.inner().filters.lock().unwrap_or_else(PoisonError::into_inner))
     }
+}
+
+fn found(snapshot: &Snapshot<'_>, filter: &Filter, first: u64, last: u64) -> Answer {
+    Ok(Answered::write(|response| logs::find(snapshot, filter, first, last, response))?)
 }
 
 fn is_open(filter: &Filter) -> bool {

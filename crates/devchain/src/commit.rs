@@ -2,7 +2,7 @@
 //! state goes along.
 
 use alloy::consensus::{Header, Sealed};
-use alloy_primitives::{Address, Bytes, U256};
+use alloy_primitives::{Address, Bytes};
 use redb::{ReadableTable, WriteTransaction};
 use revm::bytecode::Bytecode;
 
@@ -134,11 +134,11 @@ fn write_logs(transaction: &WriteTransaction, block: &Block) -> Result<(), Error
     entries.sort_unstable();
     entries.dedup();
     let mut index = transaction.open_table(LOG_INDEX)?;
+    let place_in_run = u16::try_from(number % db::RUN).unwrap_or(u16::MAX).to_be_bytes();
     for (place, value) in entries {
-        let key = db::index_key(number / 256, place, value);
-        let blocks = index.get(&key)?.map_or(U256::ZERO, |bits| U256::from_le_bytes(*bits.value()));
-        let blocks = blocks | U256::from(1) << (number % 256);
-        index.insert(&key, &blocks.to_le_bytes())?;
+        let key = db::index_key(number / db::RUN, place, value);
+        let earlier = index.get(&key)?.map(|blocks| blocks.value().to_vec()).unwrap_or_default();
+        index.insert(&key, [earlier.as_slice(), &place_in_run].concat().as_slice())?;
     }
     Ok(())
 }

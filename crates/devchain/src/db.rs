@@ -34,9 +34,11 @@ pub(crate) const HEADERS: Table<u64, &[u8]> = TableDefinition::new("headers");
 pub(crate) const TRANSACTIONS: Table<Position, &[u8]> = TableDefinition::new("transactions");
 pub(crate) const RECEIPTS: Table<Position, &[u8]> = TableDefinition::new("receipts");
 pub(crate) const LOGS: Table<Position, &[u8]> = TableDefinition::new("logs");
-/// Of each run of 256 blocks, which have a topic at places 0 to 3, or logs of a contract at place
-/// [`ADDRESS_PLACE`]: [`index_key`] → one bit per block, the first block's lowest, little-endian.
-pub(crate) const LOG_INDEX: Table<&[u8; 40], &[u8; 32]> = TableDefinition::new("log_index");
+/// Of each run of [`RUN`] blocks, which have a topic at places 0 to 3, or logs of a contract at place
+/// [`ADDRESS_PLACE`]: [`index_key`] → for each its place in the run (2 bytes, big-endian), in order.
+pub(crate) const LOG_INDEX: Table<&[u8; 40], &[u8]> = TableDefinition::new("log_index");
+/// Longer runs would take fewer lookups for a range of blocks, and scatter what a block adds more.
+pub(crate) const RUN: u64 = 1024;
 pub(crate) const ADDRESS_PLACE: u8 = 4;
 /// Sender and nonce → raw transaction that waits for an earlier nonce.
 pub(crate) const QUEUE: Table<&[u8; 28], &[u8]> = TableDefinition::new("queue");
@@ -472,7 +474,7 @@ pub(crate) fn queue_key(sender: Address, nonce: u64) -> [u8; 28] {
 /// which the blocks before it have touched, and later ones never touch again.
 pub(crate) fn index_key(run: u64, place: u8, value: B256) -> [u8; 40] {
     let mut key = [0; 40];
-    // A run is a block number divided by 256: its first byte is zero, and makes room for the place.
+    // The first byte of a number divided by [`RUN`] is zero, and makes room for the place.
     key[..7].copy_from_slice(&run.to_be_bytes()[1..]);
     key[7] = place;
     key[8..].copy_from_slice(value.as_slice());

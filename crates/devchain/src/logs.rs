@@ -1,11 +1,11 @@
-//! Finding logs: an index of the blocks that can match, 256 to a lookup, then the exact filter.
+//! Finding logs: an index of the blocks that can match, then the exact filter.
 
 use alloy::rpc::types::Filter;
-use alloy_primitives::{Address, B256, U256, hex};
+use alloy_primitives::{Address, B256, Uint, hex};
 use redb::{Range, ReadOnlyTable};
 
 use crate::Error;
-use crate::db::{ADDRESS_PLACE, LOG_INDEX, LOGS, Position, Snapshot, index_key};
+use crate::db::{ADDRESS_PLACE, LOG_INDEX, LOGS, Position, RUN, Snapshot, index_key};
 use crate::records::StoredLog;
 
 /// The most logs one query returns.
@@ -13,7 +13,7 @@ pub(crate) const MAX_RESULTS: usize = 20_000;
 /// The most logs one query looks at: a block can match a filter without any one log matching it.
 const MAX_EXAMINED: usize = 2_000_000;
 /// The most lookups in the index for one query: some seconds. One address and one topic reach over
-/// 128 million blocks.
+/// 500 million blocks.
 const MAX_LOOKUPS: u64 = 1_000_000;
 /// The most addresses and topics in one filter.
 const MAX_VALUES: usize = 4_096;
@@ -64,7 +64,7 @@ pub(crate) fn find(
     } else {
         check_lookups(&places, first, last)?;
         let index = snapshot.table(LOG_INDEX)?;
-        for run in first / 256..=last / 256 {
+        for run in first / RUN..=last / RUN {
             let blocks = blocks_of_run(&index, &places, run)? & within(run, first, last);
             search.scan_blocks(run, blocks)?;
         }
@@ -94,36 +94,45 @@ fn places(filter: &Filter) -> Result<Places, LogsError> {
 
 fn check_lookups(places: &Places, first: u64, last: u64) -> Result<(), LogsError> {
     let values: usize = places.iter().map(|(_, values)| values.len()).sum();
-    let runs = last / 256 - first / 256 + 1;
+    let runs = last / RUN - first / RUN + 1;
     let lookups = runs.saturating_mul(u64::try_from(values).unwrap_or(u64::MAX));
     if lookups > MAX_LOOKUPS { Err(LogsError::TooManyLookups) } else { Ok(()) }
 }
 
-type IndexTable = ReadOnlyTable<&'static [u8; 40], &'static [u8; 32]>;
+type IndexTable = ReadOnlyTable<&'static [u8; 40], &'static [u8]>;
 
-/// The blocks of a run that have some value at every place, as bits.
-fn blocks_of_run(index: &IndexTable, places: &Places, run: u64) -> Result<U256, LogsError> {
-    let mut all = U256::MAX;
+/// Blocks of a run, a bit each.
+type Blocks = Uint<1024, 16>;
+
+/// Reading so few blocks is cheaper than another lookup.
+const FEW: usize = 8;
+
+/// The blocks of a run that may have some value at every place.
+fn blocks_of_run(index: &IndexTable, places: &Places, run: u64) -> Result<Blocks, LogsError> {
+    let mut all = Blocks::MAX;
     for (place, values) in places {
-        let mut any = U256::ZERO;
+        let mut any = Blocks::ZERO;
         for value in values {
-            if let Some(bits) = index.get(&index_key(run, *place, *value))? {
-                any |= U256::from_le_bytes(*bits.value());
+            if let Some(blocks) = index.get(&index_key(run, *place, *value))? {
+                let (blocks, _) = blocks.value().as_chunks::<2>();
+                for at in blocks {
+                    any.set_bit(u16::from_be_bytes(*at).into(), true);
+                }
             }
         }
         all &= any;
-        if all.is_zero() {
+        if all.count_ones() <= FEW {
             break;
         }
     }
     Ok(all)
 }
 
-/// The blocks of a run that are in `first..=last`, as bits.
-fn within(run: u64, first: u64, last: u64) -> U256 {
-    let start = run * 256;
-    let (from, to) = (first.max(start) - start, last.min(start + 255) - start);
-    (U256::MAX << from) & (U256::MAX >> (255 - to))
+/// The blocks of a run that are in `first..=last`.
+fn within(run: u64, first: u64, last: u64) -> Blocks {
+    let start = run * RUN;
+    let (from, to) = (first.max(start) - start, last.min(start + RUN - 1) - start);
+    (Blocks::MAX << from) & (Blocks::MAX >> (RUN - 1 - to))
 }
 
 type LogRow<'a> = (redb::AccessGuard<'a, Position>, redb::AccessGuard<'a, &'static [u8]>);
@@ -172,14 +181,14 @@ struct Search<'a> {
 
 impl Search<'_> {
     /// Adds the matching logs of the blocks of a run whose bits are set.
-    fn scan_blocks(&mut self, run: u64, mut blocks: U256) -> Result<(), LogsError> {
+    fn scan_blocks(&mut self, run: u64, mut blocks: Blocks) -> Result<(), LogsError> {
         while !blocks.is_zero() {
             let first = blocks.trailing_zeros();
             let count = (blocks >> first).trailing_ones();
-            let number = run * 256 + first as u64;
+            let number = run * RUN + first as u64;
             self.scan(number, number + count as u64 - 1)?;
             let done = first + count;
-            blocks = if done < 256 { (blocks >> done) << done } else { U256::ZERO };
+            blocks = if done < Blocks::BITS { (blocks >> done) << done } else { Blocks::ZERO };
         }
         Ok(())
     }

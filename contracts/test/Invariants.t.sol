@@ -11,6 +11,7 @@ import {
     DatasetItem,
     Kind,
     Model,
+    ModelKey,
     Record
 } from "../src/interfaces/IRegistry.sol";
 import {Vm, vm} from "./Vm.sol";
@@ -89,6 +90,11 @@ contract Handler is World {
         }
         if (seed % 3 == 1) {
             _snapshot(registry.anchor("content", bytes32(seed), uint64(seed), bytes32(serial)));
+        } else if (seed % 6 == 2) {
+            vm.startPrank(vm.addr(TRAINER));
+            ModelKey memory key =
+                ModelKey(checkpointId, bytes32(seed), bytes32(serial), vm.addr(TRAINER));
+            _snapshot(registry.registerModelKey(key, ""));
         } else {
             _snapshot(registry.registerContent(content, ""));
         }
@@ -288,7 +294,7 @@ contract Handler is World {
         PayoutVault vault = _vault(pool);
         address to = address(registry);
         bytes memory data;
-        uint256 kind = seed % 10;
+        uint256 kind = seed % 11;
         if (kind == 0) {
             data = abi.encodeCall(registry.registerContent, (_content(bytes32(seed)), ""));
         } else if (kind == 1) {
@@ -319,6 +325,10 @@ contract Handler is World {
         } else if (kind == 7) {
             to = seed & 16 == 0 ? address(payouts) : address(challenges);
             data = abi.encodeCall(payouts.withdraw, (address(token)));
+        } else if (kind == 10) {
+            ModelKey memory key = ModelKey(checkpointId, "key", "statement", vm.addr(STRANGER));
+            if (seed & 16 == 0) key.author = vm.addr(TRAINER);
+            data = abi.encodeCall(registry.registerModelKey, (key, ""));
         } else if (address(vault).code.length == 0) {
             return;
         } else if (kind == 8) {

@@ -1,6 +1,9 @@
 //! Float networks: what is imported, calibrated and quantised.
 
-use probity_zk::{Labels, Window, labels};
+use probity_zk::{
+    Labels, Window,
+    labels::{self, SUMMED},
+};
 
 use crate::function::Function;
 
@@ -198,6 +201,43 @@ impl Graph {
             _ => 0,
         };
         self.nodes.iter().map(count).sum()
+    }
+
+    /// Multiplications of one run, and values that it makes, at most: whoever runs a stranger's model
+    /// looks at these first.
+    pub fn work(&self) -> (u64, u64) {
+        let count = |shape: &[u32]| -> u64 { shape.iter().map(|size| u64::from(*size)).product() };
+        let (mut work, mut values) = (0u64, count(&self.input));
+        for node in &self.nodes {
+            let own = count(&node.shape);
+            let steps = |labels: &Labels, input: usize| {
+                let summed = labels.of(self.shape(input)).filter(|(label, _)| *label >= SUMMED);
+                summed.fold(own, |steps, (_, size)| steps.saturating_mul(u64::from(size)))
+            };
+            let more = match &node.kind {
+                Kind::Dense { input, kept, .. } => {
+                    let inner = self.shape(*input).get(usize::from(*kept)..).unwrap_or_default();
+                    own.saturating_mul(count(inner))
+                }
+                Kind::Conv { weights, bias, .. } => {
+                    own.saturating_mul((weights.len() / bias.len().max(1)) as u64)
+                }
+                Kind::MaxPool { window, .. } | Kind::AveragePool { window, .. } => {
+                    own.saturating_mul(window.kernel.map(u64::from).iter().product())
+                }
+                Kind::Combine { parts, .. } => {
+                    let steps = parts.iter().map(|part| steps(&part.labels, part.input));
+                    steps.fold(0, u64::saturating_add)
+                }
+                Kind::Product { inputs: [a, b], labels, .. } => {
+                    steps(&labels[0], *a).max(steps(&labels[1], *b))
+                }
+                _ => own,
+            };
+            work = work.saturating_add(more);
+            values = values.saturating_add(own);
+        }
+        (work, values)
     }
 
     /// Every value for an input, the input first; `None` if it has another length.

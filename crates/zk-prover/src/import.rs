@@ -131,7 +131,7 @@ impl Graph {
         let (first_bias, second_bias) = (matrix("fc1.bias")?.1, matrix("fc2.bias")?.1);
         let inputs = first.len() / hidden as usize;
         let fits = first.len() == inputs * hidden as usize
-            && second.len() == (hidden * classes) as usize
+            && Some(second.len()) == (hidden as usize).checked_mul(classes as usize)
             && [first_bias.len(), second_bias.len()] == [hidden as usize, classes as usize];
         if !fits || inputs == 0 {
             return Err(ImportError::Tensor("fc1.weight".to_owned()));

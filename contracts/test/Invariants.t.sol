@@ -90,16 +90,19 @@ contract Handler is World {
         }
         if (seed % 3 == 1) {
             _snapshot(registry.anchor("content", bytes32(seed), uint64(seed), bytes32(serial)));
-        } else if (seed % 6 == 2) {
-            vm.startPrank(vm.addr(TRAINER));
-            ModelKey memory key =
-                ModelKey(checkpointId, bytes32(seed), bytes32(serial), vm.addr(TRAINER));
-            _snapshot(registry.registerModelKey(key, ""));
         } else {
             _snapshot(registry.registerContent(content, ""));
         }
         vm.stopPrank();
         ++effects[this.register.selector];
+    }
+
+    function registerModelKey(uint256 seed) external {
+        address author = vm.addr(TRAINER);
+        ModelKey memory key = ModelKey(checkpointId, bytes32(seed), bytes32(++serial), author);
+        vm.prank(author);
+        _snapshot(registry.registerModelKey(key, ""));
+        ++effects[this.registerModelKey.selector];
     }
 
     function revoke(uint256 seed) external {
@@ -580,9 +583,10 @@ contract InvariantsTest {
     }
 
     function _actions() private view returns (bytes4[] memory actions) {
-        bytes4[17] memory all = [
+        bytes4[18] memory all = [
             handler.wait.selector,
             handler.register.selector,
+            handler.registerModelKey.selector,
             handler.revoke.selector,
             handler.nextVersion.selector,
             handler.challenge.selector,

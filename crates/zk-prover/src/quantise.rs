@@ -4,6 +4,7 @@
 
 mod builder;
 mod concat;
+mod embedding;
 mod softmax;
 mod tables;
 mod terms;

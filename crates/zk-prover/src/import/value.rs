@@ -1,7 +1,7 @@
 //! Values while a file is read: what is still to be done to them is put off until something reads
 //! them, which may do it on the way.
 
-use probity_zk::{Labels, labels::SUMMED};
+use probity_zk::{Labels, labels::SUMMED, network::MAX_DIMENSIONS};
 
 use super::{
     nodes::{Context, Read, misfit, name, product, unsupported},
@@ -122,6 +122,10 @@ pub(super) fn joint(a: &[u32], b: &[u32]) -> Option<Vec<u32>> {
 impl Context {
     /// Pushes a node under the name of the file's.
     pub(super) fn make(&mut self, node: &NodeProto, shape: Vec<u32>, kind: Kind) -> Read<Value> {
+        if shape.len() > MAX_DIMENSIONS {
+            let what = format!("{shape:?} beside the batch: at most {MAX_DIMENSIONS} dimensions");
+            return unsupported(node, what);
+        }
         if probity_zk::Shape::new(&shape).is_err() {
             return misfit(node, format!("{shape:?} is too large"));
         }

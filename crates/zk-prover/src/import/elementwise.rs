@@ -127,7 +127,7 @@ impl Context {
             if added.len() == 1 || (shape == [last] && self.is_whole(&value)) {
                 return self.scaled(node, value, &[1.0], &added);
             }
-            let value = self.settle(node, value)?;
+            let value = self.settled_whole(node, value)?;
             let size = product(&value.shape);
             if broadcast(&shape, &value.shape).is_none()
                 || !size.is_multiple_of(added.len().max(1))
@@ -149,7 +149,7 @@ impl Context {
         if factors.len() == 1 || (shape == [last] && self.is_whole(&value)) {
             return self.scaled(node, value, &factors, &[0.0]);
         }
-        let value = self.settle(node, value)?;
+        let value = self.settled_whole(node, value)?;
         if !value.shape.ends_with(&shape) {
             return misfit(node, format!("{:?} times {shape:?}", value.shape));
         }

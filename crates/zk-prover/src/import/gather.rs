@@ -3,6 +3,7 @@
 use probity_zk::{Labels, labels::SUMMED};
 
 use super::{
+    MAX_PARAMETERS,
     nodes::{Context, Read, integer, misfit, unsupported},
     proto::NodeProto,
     tensor::Constant,
@@ -51,8 +52,8 @@ impl Context {
             return unsupported(node, what);
         }
         let value = self.raw(node, 1)?;
-        let is_input =
-            value.index == 0 && value.pending == Pending::Nothing && value.axes.is_none();
+        let is_plain = value.pending == Pending::Nothing && value.axes.is_none();
+        let is_input = value.index == 0 && is_plain && self.is_whole(&value);
         let (&[length], true) = (value.shape.as_slice(), is_input) else {
             return unsupported(node, "rows by anything but the model's input, a list of numbers");
         };
@@ -154,6 +155,7 @@ impl Context {
 fn pick(shape: &[usize], values: &[f32], at: &[usize], rows: &[i64]) -> Option<Constant> {
     let (count, rest) = shape.split_first()?;
     let width: usize = rest.iter().product();
+    rows.len().checked_mul(width).filter(|size| *size <= MAX_PARAMETERS)?;
     let mut picked = Vec::new();
     for row in rows {
         let row = if *row < 0 { row + i64::try_from(*count).ok()? } else { *row };

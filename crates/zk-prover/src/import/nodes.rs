@@ -19,6 +19,8 @@ pub(super) struct Context {
     values: HashMap<String, Value>,
     /// Scores that only softmax may read, and which of them count.
     pub(super) masked: HashMap<String, (Value, Mask)>,
+    /// Values of all nodes so far.
+    pub(super) made: usize,
     /// How often a name is read.
     readers: HashMap<String, usize>,
 }
@@ -68,7 +70,7 @@ impl Context {
             *readers.entry(name.clone()).or_insert(0) += 1;
         }
         let values = HashMap::from([(input.to_owned(), value)]);
-        Self { graph, constants, values, masked: HashMap::new(), readers }
+        Self { graph, constants, values, masked: HashMap::new(), made: 0, readers }
     }
 
     /// How often a value of the graph is read, under whatever names: each name but the first was made

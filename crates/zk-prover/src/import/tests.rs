@@ -385,6 +385,56 @@ fn tables_that_eight_bits_do_not_name_are_refused() {
     assert!(axis.contains("rows of a constant, or one place of a value"), "{axis}");
 }
 
+/// Files of a few bytes must not ask for gigabytes.
+#[test]
+fn what_grows_beyond_its_file_is_refused() {
+    let groups = changed(|g| {
+        g.input[0] = value("x", &[1, 1 << 14, 1, 1]);
+        g.initializer[0] = tensor("w", &[1 << 14, 1, 1, 1], &vec![0.5; 1 << 14]);
+        g.node[0].attribute = vec![int("group", 1 << 14)];
+    });
+    assert!(matches!(groups, ImportError::Size), "{groups}");
+    let rows = lettered(5, |g| {
+        let dims = vec![1 << 14];
+        let raw_data = vec![0; 8 << 14];
+        let many =
+            TensorProto { name: "n".into(), dims, data_type: 7, raw_data, ..tensor("", &[0], &[]) };
+        g.initializer.push(many);
+        g.initializer[0] = tensor("t", &[1, 1 << 13], &vec![0.5; 1 << 13]);
+        g.node[0].input[1] = "n".into();
+    });
+    assert!(rows.unwrap_err().to_string().contains("a row that is not there"));
+    let repeated = lettered(5, |g| {
+        g.input[0] = value("x", &[1, 1 << 13, 1 << 13]);
+        g.initializer.push(tensor("one", &[1 << 13], &vec![0.5; 1 << 13]));
+        g.node.clear();
+        let names: Vec<String> = (0..6).map(|i| format!("s{i}")).collect();
+        for pair in names.windows(2) {
+            g.node.push(node(
+                "Relu",
+                &[if pair[0] == "s0" { "x" } else { &pair[0] }],
+                &pair[1],
+                vec![],
+            ));
+        }
+        g.output[0] = value("s5", &[1, 1 << 13, 1 << 13]);
+    });
+    assert!(repeated.unwrap_err().to_string().contains("more than 134217728 values"));
+}
+
+/// What reads a value in another shape than it was made in reads nonsense.
+#[test]
+fn constants_meet_values_in_their_own_shape() {
+    for operator in ["Add", "Mul"] {
+        let error = changed(|g| {
+            g.initializer.push(tensor("along", &[8], &ramp(8)));
+            g.node[6] = node(operator, &["f", "along"], "d", vec![]);
+            g.node[4] = node("Identity", &["p"], "a", vec![]);
+        });
+        assert!(error.to_string().contains("a reshaped value here"), "{error}");
+    }
+}
+
 /// A file whose sizes' product does not fit 32 bits, and whose tensors are empty for it.
 #[test]
 fn sizes_of_the_trainers_files_do_not_wrap() {

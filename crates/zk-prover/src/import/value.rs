@@ -12,6 +12,9 @@ use crate::{
     graph::{Kind, Node, Part, identity},
 };
 
+/// Most values of all nodes: files of a few bytes may name many.
+const MAX_VALUES: usize = 1 << 27;
+
 /// What a name stands for.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Value {
@@ -129,6 +132,10 @@ impl Context {
         if probity_zk::Shape::new(&shape).is_err() {
             return misfit(node, format!("{shape:?} is too large"));
         }
+        self.made = self.made.saturating_add(product(&shape));
+        if self.made > MAX_VALUES {
+            return misfit(node, format!("more than {MAX_VALUES} values"));
+        }
         self.graph.nodes.push(Node { name: name(node), shape: shape.clone(), kind });
         Ok(Value::plain(self.graph.nodes.len(), shape))
     }
@@ -187,6 +194,12 @@ impl Context {
             }
             Pending::Affine { scale, shift } => self.affine(node, value, &scale, &shift),
         }
+    }
+
+    /// As [`Self::settle`], of a value that is read in its own shape.
+    pub(super) fn settled_whole(&mut self, node: &NodeProto, value: Value) -> Read<Value> {
+        let value = self.settle(node, value)?;
+        if self.is_whole(&value) { Ok(value) } else { unsupported(node, "a reshaped value here") }
     }
 
     fn affine(

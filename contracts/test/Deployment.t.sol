@@ -2,6 +2,7 @@
 pragma solidity 0.8.37;
 
 import {Challenges} from "../src/Challenges.sol";
+import {Inferences} from "../src/Inferences.sol";
 import {Payouts} from "../src/Payouts.sol";
 import {vm} from "./Vm.sol";
 
@@ -22,9 +23,13 @@ contract DeploymentTest {
         address challenges = _deploy("Challenges", abi.encode(registry));
         address payouts = _deploy("Payouts", abi.encode(registry, challenges));
         _deploy("DevToken", "");
+        address zk = _deploy("Zk", "");
+        address inferences = _deploy("Inferences", abi.encode(registry, zk));
         vm.assertEq(address(Challenges(challenges).registry()), registry);
         vm.assertEq(address(Payouts(payouts).registry()), registry);
         vm.assertEq(address(Payouts(payouts).challenges()), challenges);
+        vm.assertEq(address(Inferences(inferences).registry()), registry);
+        vm.assertEq(address(Inferences(inferences).zk()), zk);
     }
 
     function _deploy(string memory name, bytes memory arguments) private returns (address) {

@@ -1,5 +1,7 @@
 //! `probity zk`.
 
+mod registered;
+
 use std::{
     path::{Path, PathBuf},
     time::Instant,
@@ -12,6 +14,7 @@ use probity_node::inference::{
     Expected, InferenceError, ProofFile, Samples, accuracy, check, import, input_size, largest,
     prove_inputs, proving_key, saturated, set_up, write,
 };
+use probity_provenance::inference::NOT_SHOWN;
 use probity_zk::ModelKey;
 use probity_zk_prover::Quantised;
 use serde_json::{Value, json};
@@ -21,15 +24,13 @@ use crate::{
     output, settings,
 };
 
-/// What every verdict says beside itself.
-const NOT_SHOWN: &str =
-    "that the integer model is as accurate as the float one, that its data was lawful, any secrecy";
-
-pub(crate) fn run(command: Zk, json: bool) -> anyhow::Result<bool> {
+pub(crate) async fn run(command: Zk, json: bool) -> anyhow::Result<bool> {
     match command {
         Zk::Setup(args) => setup(&args, json),
         Zk::Prove(args) => prove(&args, json),
         Zk::Verify(args) => verify(&args, json),
+        Zk::Register(args) => registered::register(args, json).await,
+        Zk::Submit(args) => registered::submit(&args, json).await,
     }
 }
 

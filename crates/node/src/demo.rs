@@ -6,6 +6,7 @@
 
 mod challenges;
 mod copies;
+mod inference;
 
 use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
@@ -125,6 +126,7 @@ pub async fn run(
     story.earn(REVENUE[0]).await?;
     story.curate("digits-v2", &samples).await?;
     let accuracy = story.train(&samples).await?;
+    story.prove_inference(&samples).await?;
     story.earn(REVENUE[1]).await?;
     let report = story.audit().await?;
     Ok(Outcome { model: story.model, accuracy, labels, report })
@@ -166,6 +168,7 @@ struct Story<'a> {
     token: Address,
     dataset: B256,
     model: B256,
+    checkpoint: B256,
     show: &'a mut (dyn FnMut(Step) + Send),
 }
 
@@ -209,6 +212,7 @@ impl<'a> Story<'a> {
             token: Address::ZERO,
             dataset: B256::ZERO,
             model: B256::ZERO,
+            checkpoint: B256::ZERO,
             show,
         })
     }
@@ -416,6 +420,7 @@ impl<'a> Story<'a> {
         ]);
         let (id, _, receipt) =
             self.workspace.register_checkpoint(&trainer, model, &run, &trained, metrics).await?;
+        self.checkpoint = id;
         self.done(format!("checkpoint {id} of model {model} for {} gas", receipt.gas));
         Ok(accuracy)
     }

@@ -14,6 +14,8 @@ use probity_provenance::{
 };
 use probity_store::{index::IndexError, log::LogError, objects::ObjectError};
 
+use crate::inference::InferenceError;
+
 /// Why a use case did not succeed. Nothing is half done: what was signed and logged before stays,
 /// and running the same again goes on from there.
 #[derive(Debug, thiserror::Error)]
@@ -251,6 +253,15 @@ pub enum NodeError {
         #[source]
         source: TensorError,
     },
+    /// Proofs of inference.
+    #[error(transparent)]
+    Inference(#[from] InferenceError),
+    /// A key that nobody registered, as far as this workspace knows.
+    #[error("no checkpoint of this workspace has model key `{0}`")]
+    KeyNotRegistered(B256),
+    /// A checkpoint of several models, or of none.
+    #[error("expected one model among the checkpoint's files `{}`", .0.join("`, `"))]
+    ModelFile(Vec<String>),
     /// A model's signature.
     #[error(transparent)]
     Signing(#[from] SigningError),
@@ -345,6 +356,9 @@ impl NodeError {
                 "probity log checkpoint signs the log as it is; probity log verify checks it"
                     .to_owned()
             }
+            Self::Inference(error) => return error.hint().map(str::to_owned),
+            Self::KeyNotRegistered(_) => "probity zk register derives and registers a key".to_owned(),
+            Self::ModelFile(_) => "name the file with --file".to_owned(),
             Self::Object(_) => "probity log verify checks the whole log".to_owned(),
             Self::Index(_) => "probity index rebuild makes the index anew".to_owned(),
             _ => return None,

@@ -1,5 +1,7 @@
 //! Collecting everything about a model into an evidence bundle, and auditing one.
 
+mod inference;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use alloy_primitives::{Address, B256};
@@ -25,7 +27,7 @@ use probity_provenance::{
     training::ModelFile,
 };
 
-use crate::{NodeError, Workspace, archive, indexer::text};
+use crate::{NodeError, Workspace, archive, indexer::text, inference::checks};
 
 /// Most bytes of a model that go into a bundle; of a larger one only the listing does.
 const MAX_MODEL: u64 = 256 << 20;
@@ -41,7 +43,13 @@ pub async fn audit_bundle(files: &Files, chain: Option<&Client>) -> Result<Repor
         (Some(chain), Ok(sealed)) => Some(ask(chain, &sealed).await?),
         _ => None,
     };
-    Ok(audit::audit(files, Context { contracts: contracts.all(), vault_of: &vault_of, chain: now }))
+    let context = Context {
+        contracts: contracts.stateful(),
+        vault_of: &vault_of,
+        inference: checks(),
+        chain: now,
+    };
+    Ok(audit::audit(files, context))
 }
 
 /// What the chain says of a bundle's block, and what happened since.
@@ -81,6 +89,7 @@ impl Workspace {
         self.sync().await?;
         let mut collection = Collection::default();
         self.collect_training(model, &mut collection).await?;
+        self.collect_inferences(&mut collection).await?;
         self.collect_data(&mut collection).await?;
         self.collect_money(model, &mut collection).await?;
         let log = self.collect_statements(&mut collection).await?;
@@ -443,6 +452,7 @@ fn registry_slots(model: B256, collection: &Collection) -> Vec<B256> {
     ids.extend(records.runs.iter().map(record_id));
     ids.extend(records.models.iter().map(record_id));
     ids.extend(records.lineage().map(record_id));
+    ids.extend(records.model_keys.iter().map(record_id));
     let mut slots: BTreeSet<B256> = BTreeSet::new();
     for id in &ids {
         slots.insert(ledger::record_slot(*id));

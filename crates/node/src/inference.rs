@@ -1,7 +1,9 @@
-//! Proofs of inference by files: a model becomes a quantised model and a key, inputs a proof, and a
-//! proof a verdict.
+//! Proofs of inference: a model becomes a quantised model and a key, inputs a proof, and a proof a
+//! verdict; keys are registered, proofs logged and audited.
 
+mod offline;
 mod proof_file;
+mod registered;
 mod samples;
 
 use std::{io, path::PathBuf};
@@ -13,7 +15,9 @@ use probity_zk_prover::{
     Graph, ImportError, ProveError, ProvingKey, QuantiseError, Quantised, prove, quantise,
 };
 
+pub(crate) use offline::checks;
 pub use proof_file::{ProofFile, ProofFileError};
+pub use registered::{KeyPlan, Recorded, RegisteredKey};
 pub use samples::{Samples, SamplesError};
 
 /// Why nothing was set up, proved or verified.

@@ -28,6 +28,7 @@ use probity_core::{
 use probity_provenance::{
     audit::{Context, audit},
     bundle::{self, ChainReference, FORMAT, Files, Inclusions, Index, LogReference, seal},
+    inference::{Checks, Derivation},
 };
 
 const STATEMENTS: usize = 100_000;
@@ -131,7 +132,12 @@ fn bundle_of(signed: &[Signed]) -> Files {
 fn audit_whole(files: &Files) -> Duration {
     let vault_of = |_, _| Address::ZERO;
     let run = || {
-        let context = Context { contracts: [Address::ZERO; 3], vault_of: &vault_of, chain: None };
+        let inference = Checks {
+            verify: &|_, _| Err(vec![]),
+            derive: &|_, _, _| Derivation::Failed(String::new()),
+        };
+        let context =
+            Context { contracts: [Address::ZERO; 3], vault_of: &vault_of, inference, chain: None };
         let start = Instant::now();
         let before = on_core(start);
         let report = audit(files, context);

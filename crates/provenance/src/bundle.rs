@@ -13,6 +13,8 @@
 //! | `model/NAME` | the checkpoint's files |
 //! | `model.json` | their listing, where the files themselves are left out |
 //! | `model.sig` | their OpenSSF signature |
+//! | `model-keys/KEY.pzk`, `calibration/DIGEST` | keys of quantised models, and the samples they follow from |
+//! | `proofs/STATEMENT.json` | proofs of inference |
 //! | `runs/ID.log` | what the commands of its runs wrote |
 
 use std::collections::BTreeMap;
@@ -24,7 +26,7 @@ use probity_core::{
     json,
     keys::{PublicKey, SecretKey},
     log::InclusionProof,
-    records::{Anchor, Checkpoint, Content, Dataset, Model, OptOut, Run},
+    records::{Anchor, Checkpoint, Content, Dataset, Model, ModelKey, OptOut, Run},
     statement::{self, Statement, StatementError},
 };
 use serde::{Deserialize, Serialize};
@@ -62,6 +64,24 @@ pub const MODEL_SIGNATURE: &str = "model.sig";
 /// Where the log of a run is, by its record id.
 pub fn run_log_name(run: B256) -> String {
     format!("runs/{}.log", Digest::from(run))
+}
+
+/// Where a model key is, by its Keccak-256.
+pub fn model_key_name(key: B256) -> String {
+    format!("model-keys/{}.pzk", Digest::from(key))
+}
+
+/// Folder of the calibration samples, named by their digest.
+pub const CALIBRATION: &str = "calibration/";
+
+/// Where calibration samples are.
+pub fn calibration_name(samples: &Digest) -> String {
+    format!("{CALIBRATION}{samples}")
+}
+
+/// Where a proof of inference is, by the digest of the statement about it.
+pub fn proof_name(statement: &Digest) -> String {
+    format!("proofs/{statement}.json")
 }
 
 /// Where a manifest is.
@@ -155,6 +175,8 @@ pub struct Records {
     pub checkpoints: Vec<Checkpoint>,
     /// Checkpoints of other models that its own were made from, directly or not.
     pub ancestors: Vec<Checkpoint>,
+    /// Keys of their quantised models.
+    pub model_keys: Vec<ModelKey>,
     /// Items that challenges removed.
     pub removals: Vec<Removal>,
 }
@@ -169,7 +191,7 @@ pub struct Removal {
     pub index: u64,
 }
 
-/// Most dataset versions, runs or checkpoints of one model that are looked at.
+/// Most dataset versions, runs, checkpoints or keys of one model that are looked at.
 const MAX_VERSIONS: usize = 256;
 
 impl Records {
@@ -181,6 +203,7 @@ impl Records {
             self.models.len(),
             self.checkpoints.len(),
             self.ancestors.len(),
+            self.model_keys.len(),
         ];
         versions.iter().any(|count| *count > MAX_VERSIONS)
     }

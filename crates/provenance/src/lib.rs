@@ -16,6 +16,7 @@
 //! | [`command`], [`run_log`] | runs of any command, and what it wrote while it ran |
 //! | [`model_signing`] | a checkpoint's signature as OpenSSF Model Signing has it |
 //! | [`lineage`], [`bom`] | where a model comes from, as text, picture and bill of materials |
+//! | [`inference`] | keys of quantised models, and proofs of what they compute |
 //! | [`payout`] | who gets what of a model's revenue, line by line |
 //! | [`claim`] | what one account is owed, provable by itself |
 //! | [`permission`] | whether a use is permitted by everything a model was made from |
@@ -34,6 +35,7 @@ pub mod croissant;
 pub mod dataset;
 pub mod erasure;
 pub mod folder;
+pub mod inference;
 pub mod ledger;
 pub mod lineage;
 pub mod media_type;

@@ -43,5 +43,5 @@ mod witness;
 pub use graph::Graph;
 pub use import::{ImportError, SUPPORTED};
 pub use prove::{ProveError, prove};
-pub use quantise::{QuantiseError, Quantised, quantise};
+pub use quantise::{PROCEDURE, QuantiseError, Quantised, quantise};
 pub use setup::ProvingKey;

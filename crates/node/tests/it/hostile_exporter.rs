@@ -207,7 +207,7 @@ async fn nothing_that_matters_can_be_left_out() {
     let errors = attacker.audited(attacker.tidied(stripped).await).await;
     assert!(errors.iter().any(|code| code == "dataset.previous.missing"), "{errors:?}");
     // Nothing counts twice.
-    for kind in ["datasets", "anchors", "optOuts", "checkpoints"] {
+    for kind in ["datasets", "anchors", "optOuts", "checkpoints", "modelKeys"] {
         let mut doubled = files.clone();
         let mut records: Value = serde_json::from_slice(&doubled["records.json"]).unwrap();
         let list = records[kind].as_array_mut().unwrap();

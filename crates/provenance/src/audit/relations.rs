@@ -11,12 +11,13 @@ use probity_core::{
     records::record_id,
 };
 
-use super::{Audit, answers::Facts, runs, signed::Statements};
+use super::{Audit, answers::Facts, inference, runs, signed::Statements};
 use crate::{
     bundle,
     command::PROVENANCE_TYPE,
     dataset::{DATASET_TYPE, DatasetPredicate},
     erasure::ERASURE_TYPE,
+    inference::{INFERENCE_TYPE, MODEL_KEY_TYPE, ModelKeyPredicate},
     optout::OPT_OUT_TYPE,
     payout::PAYOUT_TYPE,
     run_log::RUN_MARK_TYPE,
@@ -138,6 +139,12 @@ impl Audit<'_> {
         for id in records.runs.iter().map(record_id).filter(|id| !runs.contains(id)) {
             found.push(("run", id));
         }
+        let lineage: BTreeSet<B256> = records.lineage().map(record_id).collect();
+        for record in &records.model_keys {
+            if !lineage.contains(&record.checkpoint) {
+                found.push(("model key", record_id(record)));
+            }
+        }
         for record in &records.anchors {
             if !is_source(record.statement) && !deny_lists.contains(&record.root) {
                 found.push(("anchor", record_id(record)));
@@ -159,6 +166,7 @@ impl Audit<'_> {
         named.extend(records.models.iter().map(|record| Digest::from(record.statement)));
         named.extend(records.runs.iter().map(|record| Digest::from(record.statement)));
         named.extend(records.lineage().map(|record| Digest::from(record.statement)));
+        named.extend(records.model_keys.iter().map(|record| Digest::from(record.statement)));
         let manifests: BTreeSet<Digest> =
             records.datasets.iter().map(|record| Digest::from(record.manifest)).collect();
         let works: BTreeSet<Digest> = (facts.batches.values())
@@ -169,6 +177,7 @@ impl Audit<'_> {
             .map(|(_, bytes)| Digest::of(bytes))
             .collect();
         let runs_of: BTreeSet<B256> = records.runs.iter().map(record_id).collect();
+        let keys_of: BTreeSet<B256> = records.model_keys.iter().map(record_id).collect();
         let is_named = |digest: &Digest| named.contains(digest);
         let others = facts
             .statements
@@ -189,6 +198,9 @@ impl Audit<'_> {
                 }
                 PROVENANCE_TYPE | RUN_MARK_TYPE => {
                     runs::run_of(&signed.statement).is_some_and(|run| runs_of.contains(&run))
+                }
+                INFERENCE_TYPE => {
+                    inference::key_of(&signed.statement).is_some_and(|key| keys_of.contains(&key))
                 }
                 _ => is_named(digest),
             }
@@ -222,6 +234,16 @@ impl Audit<'_> {
         known.extend(self.is_signed(facts).then(|| bundle::MODEL_SIGNATURE.to_owned()));
         let ended = facts.statements.values().filter_map(|signed| runs::run_of(&signed.statement));
         known.extend(ended.map(bundle::run_log_name));
+        for (digest, signed) in &facts.statements {
+            let said = signed.statement.predicate::<ModelKeyPredicate>(MODEL_KEY_TYPE);
+            if let Ok(said) = said {
+                known.insert(bundle::model_key_name(said.key.keccak256));
+                known.insert(bundle::calibration_name(&said.quantisation.calibration.sha256));
+            }
+            if signed.statement.predicate_type == INFERENCE_TYPE {
+                known.insert(bundle::proof_name(digest));
+            }
+        }
         for dataset in &self.records.datasets {
             known.insert(bundle::manifest_name(&dataset.manifest.into()));
         }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Subcommand, ValueEnum};
 
-use super::{Folder, Passphrase, Signer, Verdict};
+use super::{Folder, OptionalSigner, Signer, Verdict};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Dataset {
@@ -182,13 +182,8 @@ pub(crate) struct BuildDataset {
     /// In 1/10,000.
     #[arg(long, value_name = "BPS", requires = "treasury", default_value = None)]
     pub(crate) treasury_bps: Option<u16>,
-    /// The key that signs and pays.
-    #[arg(long, value_name = "NAME")]
-    pub(crate) key: Option<String>,
     #[command(flatten)]
-    pub(crate) folder: Folder,
-    #[command(flatten)]
-    pub(crate) passphrase: Passphrase,
+    pub(crate) signer: OptionalSigner,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]

@@ -10,6 +10,7 @@
 //! | [`erasure`] | works that are gone, while proofs over them stay |
 //! | [`dataset`] | which contents enter a dataset, and why others do not |
 //! | [`table`], [`croissant`], [`folder`] | a dataset as a Parquet table with a Croissant description |
+//! | [`tables`] | what a dataset is built from, as Parquet tables |
 //! | [`near`] | which works resemble each other, with evidence |
 //! | [`weights`] | what the items of a dataset weigh |
 //! | [`training`] | runs committed beforehand, and the checkpoints that came out |
@@ -29,6 +30,7 @@ pub mod bom;
 pub mod bundle;
 pub mod challenge;
 pub mod claim;
+mod columns;
 pub mod command;
 pub mod content;
 pub mod croissant;
@@ -50,6 +52,7 @@ pub mod run_log;
 pub mod sidecar;
 pub mod state_proof;
 pub mod table;
+pub mod tables;
 pub mod training;
 mod trie;
 pub mod weights;

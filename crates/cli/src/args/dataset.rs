@@ -30,6 +30,17 @@ pub(crate) enum Dataset {
         #[command(flatten)]
         folder: Folder,
     },
+    /// Write everything registered, and what decides about it, as Parquet tables into a new folder, for
+    /// builds by SQL (`probity-sql`).
+    Tables {
+        /// The new folder.
+        output: PathBuf,
+        /// The version that the dataset would follow.
+        #[arg(long, value_name = "ID")]
+        previous: Option<alloy_primitives::B256>,
+        #[command(flatten)]
+        folder: Folder,
+    },
     /// Check a dataset folder. Exit 0: consistent; 1: something was changed.
     Verify {
         /// The dataset's folder.

@@ -62,11 +62,10 @@ struct Build {
     scheduler: Option<String>,
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     let Args { command, json } = Args::parse();
     let done = match command {
-        Command::Build(args) => run(args, json).await,
+        Command::Build(args) => on_deep_stacks(run(args, json)),
         Command::Statements { policy } => show(policy, json),
     };
     match done {
@@ -79,6 +78,13 @@ async fn main() -> ExitCode {
             ExitCode::from(2)
         }
     }
+}
+
+/// Plans are walked recursively, and those of a cluster are decoded so.
+fn on_deep_stacks(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    let runtime = runtime.thread_stack_size(16 << 20).enable_all().build();
+    runtime.context("cannot start threads")?.block_on(work)
 }
 
 fn hint(error: &anyhow::Error) -> Option<&'static str> {

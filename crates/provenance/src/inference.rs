@@ -18,6 +18,8 @@ pub const NOT_SHOWN: &str =
 
 /// Most bytes of calibration samples that bundles hold.
 pub const MAX_CALIBRATION: u64 = 16 << 20;
+/// Most proofs that bundles hold: each takes milliseconds to check.
+pub const MAX_PROOFS: usize = 256;
 
 /// What the author of a checkpoint says about a key of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use probity_node::inference::{InferenceError, KeyPlan, ProofFile, Recorded, RegisteredKey, write};
+use probity_provenance::inference::NOT_SHOWN;
 use serde_json::json;
 
 use super::{cost, extended, read, show_verdict};
@@ -64,8 +65,9 @@ pub(super) async fn submit(args: &Submit, json: bool) -> anyhow::Result<bool> {
                     "verified": true, "statement": statement, "modelKey": model_key, "gas": gas,
                 }))?;
             } else {
-                show_verdict(&file, &[])?;
                 output::line(statement)?;
+                output::say(format!("verified under model key {}", file.model));
+                output::say(format!("not shown: {NOT_SHOWN}"));
                 if let Some(gas) = gas {
                     output::say(format!("the contract verified it too, for {gas} gas"));
                 }

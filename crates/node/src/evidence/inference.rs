@@ -4,13 +4,12 @@ use std::collections::BTreeSet;
 
 use alloy_primitives::B256;
 use probity_core::{
-    Digest,
     records::{ModelKey, record_id},
     statement::Signed,
 };
 use probity_provenance::{
     bundle,
-    inference::{INFERENCE_TYPE, InferencePredicate, MAX_CALIBRATION},
+    inference::{INFERENCE_TYPE, InferencePredicate, MAX_CALIBRATION, MAX_PROOFS},
 };
 
 use super::Collection;
@@ -32,13 +31,17 @@ impl Workspace {
         }
         let keys: BTreeSet<B256> = collection.records.model_keys.iter().map(record_id).collect();
         let size = self.log().folder().checkpoint(&self.log_verifier()?)?.size();
-        for signed in self.statements_of(INFERENCE_TYPE).await? {
+        let mut left = MAX_PROOFS;
+        // The newest ones, where there are more than a bundle holds.
+        for signed in self.statements_of(INFERENCE_TYPE).await?.iter().rev() {
             let said = signed.statement.predicate::<InferencePredicate>(INFERENCE_TYPE);
             let row = self.index.statement(&signed.digest).await?;
             // What was logged after the checkpoint has no inclusion proof yet.
             let is_covered = row.is_some_and(|row| row.log_index < size);
-            if is_covered && said.is_ok_and(|said| keys.contains(&said.model_key)) {
-                self.collect_proof(&signed, collection).await?;
+            let is_theirs = said.is_ok_and(|said| keys.contains(&said.model_key));
+            if is_covered && is_theirs && left > 0 {
+                self.collect_proof(signed, collection).await?;
+                left -= 1;
             }
         }
         Ok(())
@@ -71,8 +74,7 @@ impl Workspace {
         collection: &mut Collection,
     ) -> Result<(), NodeError> {
         let of_proof = signed.statement.subject.iter().find(|subject| subject.name == "proof");
-        let digest: Option<Digest> = of_proof.map(|subject| subject.digest.sha256);
-        let digest = digest.ok_or_else(|| NodeError::Unknown(signed.digest.to_string()))?;
+        let Some(digest) = of_proof.map(|subject| subject.digest.sha256) else { return Ok(()) };
         let bytes = self.objects.get(&digest).await?;
         collection.files.insert(bundle::proof_name(&signed.digest), bytes.to_vec());
         collection.statements.insert(signed.digest);

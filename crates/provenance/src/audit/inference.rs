@@ -14,15 +14,21 @@ use super::{Audit, signed::Statements};
 use crate::{
     bundle,
     inference::{
-        Derivation, INFERENCE_TYPE, InferencePredicate, MAX_CALIBRATION, MODEL_KEY_TYPE,
-        ModelKeyPredicate, NOT_SHOWN, Proved,
+        Derivation, INFERENCE_TYPE, InferencePredicate, MAX_CALIBRATION, MAX_PROOFS,
+        MODEL_KEY_TYPE, ModelKeyPredicate, NOT_SHOWN, Proved,
     },
 };
 
-/// Most proofs of one model that are looked at.
-const MAX_PROOFS: usize = 1024;
 /// Most keys of one checkpoint that are derived again: each may take seconds.
 const MAX_DERIVED: usize = 8;
+
+/// A key that is its checkpoint's.
+struct Tied {
+    record: ModelKey,
+    /// The checkpoint's model, which may be another than the bundle's.
+    model: B256,
+    label: Label,
+}
 
 /// A proof that holds, and how well its key is tied to a checkpoint.
 pub(super) struct Inference {
@@ -44,9 +50,8 @@ impl Audit<'_> {
         let mut ties = BTreeMap::new();
         let mut left = MAX_DERIVED;
         for record in self.records.model_keys.clone() {
-            if let Some(tie) = self.check_model_key(&record, statements, &mut left) {
-                ties.insert(record_id(&record), (record, tie));
-            }
+            let tied = self.check_model_key(&record, statements, &mut left);
+            ties.extend(tied.map(|tied| (record_id(&record), tied)));
         }
         let is_proof = |signed: &&Signed| signed.statement.predicate_type == INFERENCE_TYPE;
         let proofs: Vec<&Signed> = statements.values().filter(is_proof).collect();
@@ -84,7 +89,7 @@ impl Audit<'_> {
         record: &ModelKey,
         statements: &Statements,
         left: &mut usize,
-    ) -> Option<Label> {
+    ) -> Option<Tied> {
         let id = record_id(record);
         let Some(signed) = statements.get(&Digest::from(record.statement)) else {
             self.broken("model-key.statement.missing", id, "its statement is not in the bundle");
@@ -103,7 +108,8 @@ impl Audit<'_> {
             return None;
         }
         self.check_key_file(&said)?;
-        self.check_derivation(&said, signed, left)
+        let label = self.check_derivation(&said, signed, left)?;
+        Some(Tied { record: record.clone(), model: said.model, label })
     }
 
     /// Whether record, statement and checkpoint say the same, and the statement is its author's.
@@ -202,11 +208,7 @@ impl Audit<'_> {
     }
 
     /// The proof that a statement names holds under the registered key, and shows what it says.
-    fn check_proof(
-        &mut self,
-        signed: &Signed,
-        keys: &BTreeMap<B256, (ModelKey, Label)>,
-    ) -> Option<Inference> {
+    fn check_proof(&mut self, signed: &Signed, keys: &BTreeMap<B256, Tied>) -> Option<Inference> {
         let said: InferencePredicate = match signed.statement.predicate(INFERENCE_TYPE) {
             Ok(said) => said,
             Err(error) => {
@@ -215,7 +217,7 @@ impl Audit<'_> {
             }
         };
         // A key that is not there, or is wrong, has its own finding.
-        let (record, tie) = keys.get(&said.model_key)?;
+        let Tied { record, model, label } = keys.get(&said.model_key)?;
         let name = bundle::proof_name(&signed.digest);
         let files = self.sealed.files;
         let Some(proof) = files.get(&name) else {
@@ -242,8 +244,7 @@ impl Audit<'_> {
         let mut expected = vec![Digest::of(proof), holds.subjects[0], holds.subjects[1]];
         subjects.sort_unstable();
         expected.sort_unstable();
-        let model = self.sealed.index.model;
-        if subjects != expected || (holds.proved, said.model) != (said.proved, model) {
+        if subjects != expected || (holds.proved, said.model) != (said.proved, *model) {
             self.broken("inference.statement.mismatch", &name, "statement and proof differ");
             return None;
         }
@@ -253,6 +254,6 @@ impl Audit<'_> {
             record.key
         );
         self.claim("inference.proof", Label::Verified, text);
-        Some(Inference { checkpoint: record.checkpoint, tie: *tie, said })
+        Some(Inference { checkpoint: record.checkpoint, tie: *label, said })
     }
 }

@@ -196,6 +196,15 @@ pub enum NodeError {
         /// What is the matter.
         state: String,
     },
+    /// Outputs of a run that ended which no checkpoint can have.
+    #[error("run `{run}` ended, and its outputs cannot be read")]
+    Outputs {
+        /// The run's record id.
+        run: B256,
+        /// What is the matter with them.
+        #[source]
+        source: Box<NodeError>,
+    },
     /// A file that did not come out of the run.
     #[error("`{name}` is not an output of run `{run}`")]
     NotOutput {
@@ -298,6 +307,9 @@ impl NodeError {
                 format!("--secret {name} gives it to the command without recording its value")
             }
             Self::RunState { run, .. } => format!("probity train status {run} says more"),
+            Self::Outputs { run, .. } => {
+                format!("put them right, then probity train finish {run}")
+            }
             Self::NotOutput { .. } => {
                 "register the folder that the run put out, as it is".to_owned()
             }

@@ -9,6 +9,7 @@ use probity_core::{
     keys::{PublicKey, SecretKey},
     log::leaf_hash,
     records::{Anchor, Checkpoint, Content, Dataset, Model, OptOut, Run, record_id},
+    statement::Signed,
 };
 use probity_provenance::{
     audit::{self, ChainNow, Context, Report},
@@ -20,8 +21,9 @@ use probity_provenance::{
     content::Batch,
     dataset::{DATASET_TYPE, Manifest},
     ledger,
-    optout::{self, OPT_OUT_SUBJECT},
+    optout::{self, Evidence, OPT_OUT_SUBJECT, OptOutPredicate},
     payout::{Computation, PAYOUT_TYPE},
+    reservation::{self, Source},
     training::ModelFile,
 };
 
@@ -144,6 +146,8 @@ impl Workspace {
         collection: &mut Collection,
     ) -> Result<(), NodeError> {
         collection.statements.extend(self.mark_statements(run).await?);
+        let anchors = self.anchors_of(run).await?.into_iter().map(|(anchor, _)| anchor);
+        collection.records.anchors.extend(anchors);
         let Some(signed) = self.provenance_of(run).await? else { return Ok(()) };
         collection.statements.insert(signed.digest);
         let log = Provenance::of(&signed.statement)?.log();
@@ -323,12 +327,32 @@ impl Workspace {
             if let Some(row) = self.index.statement(&statement).await?
                 && row.predicate_type == optout::OPT_OUT_TYPE
                 && row.log_index < signed
-                && optout::open(&self.statement(&statement).await?.0)
-                    .is_ok_and(|stated| stated.contains(&record))
             {
-                collection.statements.insert(statement);
+                let (stated, _) = self.statement(&statement).await?;
+                if optout::open(&stated).is_ok_and(|records| records.contains(&record)) {
+                    self.collect_evidence(&stated, collection).await?;
+                    collection.statements.insert(statement);
+                }
             }
             collection.records.opt_outs.push(record);
+        }
+        Ok(())
+    }
+
+    /// The documents that an opt-out rests on, of those that the audit reads again.
+    async fn collect_evidence(
+        &self,
+        stated: &Signed,
+        collection: &mut Collection,
+    ) -> Result<(), NodeError> {
+        let said: OptOutPredicate = stated.statement.predicate(optout::OPT_OUT_TYPE)?;
+        for Evidence { source, digest, .. } in &said.evidence {
+            let size = self.objects.size(digest).await?;
+            let is_small = size.is_some_and(|size| size <= reservation::MAX_BYTES as u64);
+            if is_small && *source != Source::C2pa {
+                let bytes = self.objects.get(digest).await?;
+                collection.files.insert(bundle::reservation_name(digest), bytes.to_vec());
+            }
         }
         Ok(())
     }
@@ -371,7 +395,7 @@ impl Workspace {
             bindings.extend(self.bindings_of(&self.statement(digest).await?.0).await?);
         }
         collection.statements.extend(bindings);
-        let mut inclusions = Inclusions::new();
+        let mut inclusions = Inclusions::default();
         for digest in &collection.statements {
             let unknown = || NodeError::Unknown(digest.to_string());
             let row = self.index.statement(digest).await?.ok_or_else(unknown)?;
@@ -380,11 +404,10 @@ impl Workspace {
             debug_assert!(
                 proof.verify(&leaf_hash(row.envelope.as_bytes()), checkpoint.root()).is_ok()
             );
-            inclusions.insert(*digest, proof);
+            inclusions.0.insert(*digest, proof);
             collection.files.insert(format!("{}{digest}.json", bundle::STATEMENTS), bytes.to_vec());
         }
-        let inclusions = json::canonical(&inclusions)?;
-        collection.files.insert(bundle::LOG_INCLUSION.to_owned(), inclusions);
+        inclusions.write(&mut collection.files)?;
         collection.files.insert(bundle::LOG_CHECKPOINT.to_owned(), note);
         Ok(LogReference { origin: checkpoint.origin().to_owned(), key: key.to_string() })
     }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use alloy_primitives::B256;
+use alloy_primitives::{Address, B256};
 use probity_core::{
     Digest, Label,
     binding::{KEY_BINDING_TYPE, KeyBinding},
@@ -17,7 +17,7 @@ use crate::{
     command::PROVENANCE_TYPE,
     dataset::{DATASET_TYPE, DatasetPredicate},
     erasure::ERASURE_TYPE,
-    optout::OPT_OUT_TYPE,
+    optout::{OPT_OUT_TYPE, OptOutPredicate},
     payout::PAYOUT_TYPE,
     run_log::RUN_MARK_TYPE,
     training::{CHECKPOINT_TYPE, CheckpointPredicate, MODEL_TYPE, ModelPredicate},
@@ -138,8 +138,11 @@ impl Audit<'_> {
         for id in records.runs.iter().map(record_id).filter(|id| !runs.contains(id)) {
             found.push(("run", id));
         }
+        let trainers: BTreeSet<(B256, Address)> =
+            records.runs.iter().map(|run| (record_id(run), run.author)).collect();
         for record in &records.anchors {
-            if !is_source(record.statement) && !deny_lists.contains(&record.root) {
+            let is_data = is_source(record.statement) || deny_lists.contains(&record.root);
+            if !is_data && !trainers.contains(&(record.subject, record.author)) {
                 found.push(("anchor", record_id(record)));
             }
         }
@@ -177,7 +180,10 @@ impl Audit<'_> {
         let keys: BTreeSet<String> =
             others.flat_map(|signed| signed.signers.iter().map(PublicKey::key_id)).collect();
         let related = facts.statements.iter().filter(|(digest, signed)| {
-            let about = |set: &BTreeSet<Digest>| set.iter().any(|digest| signed.is_about(digest));
+            let mut subjects = signed.statement.subject.iter();
+            let mut about = |set: &BTreeSet<Digest>| {
+                subjects.any(|subject| set.contains(&subject.digest.sha256))
+            };
             match signed.statement.predicate_type.as_str() {
                 OPT_OUT_TYPE => true,
                 ERASURE_TYPE => about(&works),
@@ -214,9 +220,9 @@ impl Audit<'_> {
             bundle::HEADER,
             bundle::STATE,
             bundle::LOG_CHECKPOINT,
-            bundle::LOG_INCLUSION,
         ];
         let mut known: BTreeSet<String> = fixed.map(str::to_owned).into();
+        known.extend(bundle::inclusion_files(self.sealed.files));
         let has_files = self.sealed.files.keys().any(|name| name.starts_with(bundle::MODEL));
         known.extend((!has_files).then(|| bundle::LISTING.to_owned()));
         known.extend(self.is_signed(facts).then(|| bundle::MODEL_SIGNATURE.to_owned()));
@@ -224,6 +230,11 @@ impl Audit<'_> {
         known.extend(ended.map(bundle::run_log_name));
         for dataset in &self.records.datasets {
             known.insert(bundle::manifest_name(&dataset.manifest.into()));
+        }
+        for signed in facts.statements.values() {
+            let said = signed.statement.predicate::<OptOutPredicate>(OPT_OUT_TYPE);
+            let evidence = said.map(|said| said.evidence).unwrap_or_default();
+            known.extend(evidence.iter().map(|it| bundle::reservation_name(&it.digest)));
         }
         for manifest in facts.manifests.values() {
             known.insert(bundle::deny_list_name(&manifest.deny_list));

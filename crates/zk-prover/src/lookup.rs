@@ -38,6 +38,10 @@ pub(crate) fn prove(
         let batch = if index == 0 { Fr::ZERO } else { outgoing.challenge(Tag::LookupBatch) };
         let (mut next, values) = prove_layer(outgoing, layer, &point, batch);
         let t = outgoing.scalars(Tag::LookupLayer, &values);
+        if index == 0 {
+            let [_, _, q0, q1] = values;
+            outgoing.nonzero([q0, q1]);
+        }
         next.insert(0, t);
         point = next;
     }
@@ -72,6 +76,14 @@ fn leaves(witness: &Witness<'_>, fingerprint: &Fingerprint) -> Layer {
                 (Fr::ONE, entry)
             });
         }
+    }
+    if let Some(input) = plan.input {
+        let (values, valid) = (&witness.input, &witness.valid);
+        put(input.leaves, &|i| {
+            (Fr::ONE, fingerprint.input(element(values[i]), element(valid[i])))
+        });
+        let padding = -Fr::from(input.padding as u64);
+        put(input.zero, &|_| (padding, fingerprint.input(Fr::ZERO, Fr::ZERO)));
     }
     if let Some(table) = plan.bytes {
         let counts = witness.column(table.multiplicity);

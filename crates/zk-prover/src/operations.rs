@@ -66,6 +66,9 @@ impl<'a> Walk<'a> {
         if let Some(column) = operation.and_then(|plan| plan.output) {
             message.push(value);
             self.claim(Vector::Witness, self.plan().witness.get(column), point, value);
+        } else if let (0, Some(input)) = (tensor, self.plan().input) {
+            message.push(value);
+            self.claim(Vector::Input, input.column, point, value);
         }
     }
 
@@ -86,6 +89,11 @@ impl<'a> Walk<'a> {
             self.operation(index, point, &mut message);
         }
         let plan = self.plan();
+        if let Some(input) = plan.input {
+            let own = last(point, input.column.bits);
+            let value = inner_product(&self.witness.input, &eq_table(own));
+            self.send_tensor(0, own, value, &mut message);
+        }
         for table in plan.bytes.iter().chain(&plan.tables) {
             let own = last(point, plan.witness.get(table.multiplicity).bits);
             let eq = eq_table(own);

@@ -1,11 +1,15 @@
 //! The proof being written: each message is appended and exchanged.
 
+use ff::Field;
 use probity_zk::{
-    PROOF_HEADER,
+    Stage,
     curve::{G1Affine, encode_point},
     field::Fr,
+    proof_header,
     transcript::{Tag, Transcript},
 };
+
+use crate::masks::Secret;
 
 /// What tests do to a message's values.
 #[cfg(test)]
@@ -16,6 +20,8 @@ pub(crate) type Alteration = fn(&mut [Fr]);
 pub(crate) struct Outgoing {
     transcript: Transcript,
     bytes: Vec<u8>,
+    /// What is added to the scalars of a hiding proof, and how many of them are used.
+    pads: Option<(Secret, usize)>,
     /// Lets tests leave one message with data out of the transcript, counted from 0.
     #[cfg(test)]
     pub(crate) omit: Option<usize>,
@@ -29,9 +35,19 @@ pub(crate) struct Outgoing {
 
 impl Outgoing {
     pub(crate) fn new(transcript: Transcript) -> Self {
+        Self::start(transcript, Stage::Succinct, None)
+    }
+
+    /// A hiding proof. The first two pads are the products'.
+    pub(crate) fn hiding(transcript: Transcript, pads: Secret) -> Self {
+        Self::start(transcript, Stage::Hiding, Some((pads, 2)))
+    }
+
+    fn start(transcript: Transcript, stage: Stage, pads: Option<(Secret, usize)>) -> Self {
         Self {
             transcript,
-            bytes: PROOF_HEADER.to_vec(),
+            bytes: proof_header(stage).to_vec(),
+            pads,
             #[cfg(test)]
             omit: None,
             #[cfg(test)]
@@ -63,8 +79,33 @@ impl Outgoing {
             }
             _ => values.to_vec(),
         };
-        let data: Vec<u8> = values.iter().flat_map(Fr::to_bytes_be).collect();
+        let masked = values.iter().flat_map(|value| self.mask(tag, *value).to_bytes_be());
+        let data: Vec<u8> = masked.collect();
         self.send(tag, &data)
+    }
+
+    /// Adds the next pad. A factor has two; the second is used later.
+    fn mask(&mut self, tag: Tag, value: Fr) -> Fr {
+        match &mut self.pads {
+            Some((pads, next)) if tag.is_masked() => {
+                let pad = pads[*next];
+                *next += if tag.is_factor() { 2 } else { 1 };
+                value + pad
+            }
+            _ => value,
+        }
+    }
+
+    /// A hiding proof shows that two values are not zero by sending their inverses.
+    pub(crate) fn nonzero(&mut self, values: [Fr; 2]) {
+        if self.pads.is_some() {
+            self.scalars(Tag::Inverses, &values.map(|v| v.invert().unwrap_or(Fr::ZERO)));
+        }
+    }
+
+    /// The messages so far, without the header.
+    pub(crate) fn messages(&self) -> &[u8] {
+        self.bytes.get(proof_header(Stage::Hiding).len()..).unwrap_or_default()
     }
 
     pub(crate) fn points(&mut self, tag: Tag, points: &[G1Affine]) -> Fr {

@@ -3,6 +3,7 @@
 #[path = "../tests/it/attention.rs"]
 mod attention;
 mod forged;
+mod hiding;
 mod products;
 
 use ff::Field;

@@ -12,6 +12,8 @@ pub(crate) struct Witness<'a> {
     pub(crate) values: Vec<i32>,
     /// The inputs.
     pub(crate) input: Vec<i32>,
+    /// Of committed inputs: 1 where there is a value, 0 where there is padding.
+    pub(crate) valid: Vec<i32>,
     /// Per operation: what is looked up, before the table; empty without a table.
     pub(crate) quotients: Vec<Vec<i32>>,
     /// Per operation: outputs; empty for the last one without a table.
@@ -31,13 +33,15 @@ impl<'a> Witness<'a> {
             network,
             plan,
             values: vec![0; plan.witness.len()],
-            input: vec![],
+            input: pad_input(network, plan.batch_bits, input),
+            valid: vec![],
             quotients: vec![],
             outputs: vec![],
             result: vec![],
         };
-        witness.input =
-            witness.spread(0, input.chunks(size).map(|one| one.iter().copied().map(i32::from)));
+        if plan.input.is_some() {
+            witness.valid = pad_input(network, plan.batch_bits, &vec![1; input.len()]);
+        }
         let last = network.operations.len() - 1;
         for index in 0..=last {
             witness.operation(index, &traces);
@@ -116,6 +120,9 @@ impl<'a> Witness<'a> {
                     counts[byte.unsigned_abs() as usize & 255] += 1;
                 }
             }
+            for (value, _) in self.input.iter().zip(&self.valid).filter(|(_, valid)| **valid == 1) {
+                counts[(value + 128).unsigned_abs() as usize & 255] += 1;
+            }
             self.put(table.multiplicity, &counts);
         }
         for (index, (table, plan_of)) in self.network.tables.iter().zip(&plan.tables).enumerate() {
@@ -130,6 +137,18 @@ impl<'a> Witness<'a> {
             self.put(plan_of.multiplicity, &counts);
         }
     }
+}
+
+/// Pads a batch of inputs by zero.
+pub(crate) fn pad_input(network: &Network, batch_bits: u32, input: &[i8]) -> Vec<i32> {
+    let (places, size) = (network.input.padded(), 1 << network.input.bits());
+    let mut padded = vec![0; size << batch_bits];
+    for (values, padded) in input.chunks(network.input.len()).zip(padded.chunks_mut(size)) {
+        for (place, value) in places.iter().zip(values) {
+            padded[*place] = i32::from(*value);
+        }
+    }
+    padded
 }
 
 // INVARIANT: tables bound what is narrowed; `Model::new` refuses what could leave them, and outputs

@@ -11,35 +11,38 @@ use crate::{
     operands::{ProductPoint, arranged},
     plan::{Column, Plan},
     sumcheck::{self, suffix},
-    transcript::{Messages, Tag},
+    transcript::{Dialogue, Tag},
+    value::Value,
 };
 
 /// An operation's values at its point.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OperationValues {
+pub struct OperationValues<V = Fr> {
     /// The point: batch, then each dimension.
     pub point: Vec<Fr>,
     /// The output.
-    pub output: Fr,
+    pub output: V,
     /// Before the table; the output if there is none.
-    pub quotient: Fr,
+    pub quotient: V,
     /// The remainder's bytes.
-    pub remainder: Vec<Fr>,
+    pub remainder: Vec<V>,
     /// The bias.
-    pub bias: Fr,
+    pub bias: V,
     /// Sum of the scales and arrangements.
-    pub scales: Fr,
+    pub scales: V,
 }
 
 /// All values at the point.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AtPoint {
+pub struct AtPoint<V = Fr> {
     /// Per operation.
-    pub operations: Vec<OperationValues>,
+    pub operations: Vec<OperationValues<V>>,
+    /// A committed input, and its mask.
+    pub input: Option<(V, Fr)>,
     /// Multiplicities of the bytes.
-    pub bytes: Option<Fr>,
+    pub bytes: Option<V>,
     /// Multiplicities of each table, and what a listed one holds.
-    pub tables: Vec<(Fr, Option<Fr>)>,
+    pub tables: Vec<(V, Option<V>)>,
 }
 
 /// A term that needs a sumcheck.
@@ -119,34 +122,61 @@ pub fn reach(window: Window, axis: usize, out: (&[Fr], u32), at: (&[Fr], u32), t
     sum
 }
 
+/// `Σ eq(point, i)` over a tensor's valid positions, but for dimensions left out.
+pub fn mask(
+    point: &[Fr],
+    dimensions: &[u32],
+    batch: u32,
+    without: Option<std::ops::Range<usize>>,
+) -> Fr {
+    let (batch_point, parts) = cut(point, dimensions);
+    let sizes = parts.iter().zip(dimensions).enumerate();
+    sizes
+        .filter(|(axis, _)| without.as_ref().is_none_or(|left_out| !left_out.contains(axis)))
+        .fold(less_than(batch_point, batch as usize), |mask, (_, (part, size))| {
+            mask * less_than(part, *size as usize)
+        })
+}
+
 /// The verifier's walk through the operations.
-pub(crate) struct Walk<'a> {
+pub(crate) struct Walk<'a, V> {
     pub(crate) network: &'a Network,
     pub(crate) plan: &'a Plan,
+    /// Without inputs where they are committed.
     pub(crate) statement: &'a Statement,
-    pub(crate) claims: Vec<Claim>,
+    pub(crate) claims: Vec<Claim<V>>,
 }
 
 /// Values of a message, handed out in order.
-struct Values(std::vec::IntoIter<Fr>);
+struct Values<V>(std::vec::IntoIter<V>);
 
-impl Values {
-    fn next(&mut self) -> Result<Fr, Rejection> {
+impl<V> Values<V> {
+    fn next(&mut self) -> Result<V, Rejection> {
         self.0.next().ok_or(Rejection::ProofLength)
     }
 }
 
-impl Walk<'_> {
-    fn claim(&mut self, vector: Vector, column: Column, point: &[Fr], value: Fr) -> Fr {
-        self.claims.push(Claim { vector, column, point: point.to_vec(), value });
+/// How many values the proof has in the messages that [`Walk`] reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Counts {
+    pub(crate) at_point: usize,
+    pub(crate) rounds_a: usize,
+    pub(crate) after_a: usize,
+    pub(crate) rounds_b: usize,
+    pub(crate) after_b: usize,
+}
+
+impl<V: Value> Walk<'_, V> {
+    fn claim(&mut self, vector: Vector, column: Column, point: &[Fr], value: V) -> V {
+        self.claims.push(Claim { vector, column, point: point.to_vec(), value: value.clone() });
         value
     }
 
-    fn witness(&mut self, column: usize, point: &[Fr], value: Fr) -> Fr {
+    fn witness(&mut self, column: usize, point: &[Fr], value: V) -> V {
         self.claim(Vector::Witness, self.plan.witness.get(column), point, value)
     }
 
-    fn key(&mut self, column: usize, point: &[Fr], value: Fr) -> Fr {
+    fn key(&mut self, column: usize, point: &[Fr], value: V) -> V {
         self.claim(Vector::Key, self.plan.key.get(column), point, value)
     }
 
@@ -155,32 +185,46 @@ impl Walk<'_> {
         &mut self,
         tensor: usize,
         point: &[Fr],
-        values: &mut Values,
-    ) -> Result<Fr, Rejection> {
+        values: &mut Values<V>,
+    ) -> Result<V, Rejection> {
         let output = tensor
             .checked_sub(1)
             .and_then(|operation| self.plan.operations.get(operation))
             .and_then(|plan| plan.output);
-        match output {
-            Some(column) => values.next().map(|value| self.witness(column, point, value)),
-            None if tensor == 0 => Ok(self.statement.input_at(self.network, point)),
-            None => Ok(self.statement.output_at(self.network, point)),
+        match (output, self.plan.input) {
+            (Some(column), _) => values.next().map(|value| self.witness(column, point, value)),
+            (None, Some(input)) if tensor == 0 => {
+                values.next().map(|value| self.claim(Vector::Input, input.column, point, value))
+            }
+            (None, _) if tensor == 0 => Ok(self.statement.input_at(self.network, point).into()),
+            (None, _) => Ok(self.statement.output_at(self.network, point).into()),
         }
     }
 
+    /// Whether a term's operand is sent.
+    fn is_sent(&self, tensor: usize) -> bool {
+        tensor > 0 || self.plan.input.is_some()
+    }
+
     /// Reads the values at `point`; returns them and the batching challenge.
-    pub(crate) fn at_point(
+    pub(crate) fn at_point<D: Dialogue<Value = V>>(
         &mut self,
-        messages: &mut Messages<'_>,
+        messages: &mut D,
         point: &[Fr],
-    ) -> Result<(AtPoint, Fr), Rejection> {
+    ) -> Result<(AtPoint<V>, Fr), Rejection> {
         let (values, challenge) = messages.scalars(Tag::AtPoint, self.count_at_point())?;
         let mut values = Values(values.into_iter());
         let mut operations = vec![];
         for index in 0..self.network.operations.len() {
             operations.push(self.operation(index, point, &mut values)?);
         }
-        let table = |walk: &mut Self, column: usize, values: &mut Values| {
+        let input = self.plan.input.map(|input| {
+            let (own, sizes) = (last(point, input.column.bits), self.network.input.dimensions());
+            let value = self.tensor(0, own, &mut values)?;
+            Ok::<_, Rejection>((value, mask(own, sizes, self.statement.batch, None)))
+        });
+        let input = input.transpose()?;
+        let table = |walk: &mut Self, column: usize, values: &mut Values<V>| {
             let bits = walk.plan.witness.get(column).bits;
             values.next().map(|value| walk.witness(column, last(point, bits), value))
         };
@@ -195,36 +239,58 @@ impl Walk<'_> {
             });
             tables.push((count, listed.transpose()?));
         }
-        Ok((AtPoint { operations, bytes, tables }, challenge))
+        Ok((AtPoint { operations, input, bytes, tables }, challenge))
     }
 
     fn count_at_point(&self) -> usize {
         let operations = self.network.operations.iter().zip(&self.plan.operations);
         let counts = operations.map(|(operation, plan)| {
-            let scales =
-                operation.terms.iter().filter(|term| !term.is_summed() && term.input() > 0);
+            let scales = operation
+                .terms
+                .iter()
+                .filter(|term| !term.is_summed() && self.is_sent(term.input()));
             usize::from(plan.output.is_some())
                 + usize::from(operation.table.is_some())
                 + plan.remainder.len()
                 + usize::from(plan.bias.is_some())
                 + scales.count()
         });
+        let tables = self.plan.tables.iter().map(|table| 1 + usize::from(table.values.is_some()));
         counts.sum::<usize>()
+            + usize::from(self.plan.input.is_some())
             + usize::from(self.plan.bytes.is_some())
-            + self
-                .plan
-                .tables
-                .iter()
-                .map(|table| 1 + usize::from(table.values.is_some()))
-                .sum::<usize>()
+            + tables.sum::<usize>()
+    }
+
+    /// What the messages hold, from the network alone.
+    pub(crate) fn counts(&self) -> Counts {
+        let instances = instances(self.network, self.plan.batch_bits);
+        let convs: Vec<&Instance> = instances
+            .iter()
+            .filter(|instance| matches!(self.term(instance), Some(Term::Conv { .. })))
+            .collect();
+        let sent = convs.iter().filter(|conv| self.is_sent(self.term(conv).map_or(0, Term::input)));
+        Counts {
+            at_point: self.count_at_point(),
+            rounds_a: instances.iter().map(|instance| instance.variables).max().unwrap_or(0),
+            after_a: instances.iter().map(|instance| self.values_after(instance)).sum(),
+            rounds_b: convs.iter().map(|conv| self.plane_bits(conv)).max().unwrap_or(0),
+            after_b: sent.count(),
+        }
+    }
+
+    /// Variables of a convolution's share in sumcheck B.
+    fn plane_bits(&self, instance: &Instance) -> usize {
+        let input = self.term(instance).map_or(0, Term::input);
+        self.network.tensor(input).dimensions().get(1..).map_or(0, bits_of) as usize
     }
 
     fn operation(
         &mut self,
         index: usize,
         point: &[Fr],
-        values: &mut Values,
-    ) -> Result<OperationValues, Rejection> {
+        values: &mut Values<V>,
+    ) -> Result<OperationValues<V>, Rejection> {
         let (Some(operation), Some(plan)) =
             (self.network.operations.get(index), self.plan.operations.get(index))
         else {
@@ -232,30 +298,30 @@ impl Walk<'_> {
         };
         let point = last(point, plan.bits);
         let output = self.tensor(index + 1, point, values)?;
-        let quotient = if operation.table.is_some() { values.next()? } else { output };
+        let quotient = if operation.table.is_some() { values.next()? } else { output.clone() };
         let mut remainder = vec![];
         for column in &plan.remainder {
             let value = values.next()?;
             remainder.push(self.witness(*column, point, value));
         }
-        let mut bias = Fr::ZERO;
+        let mut bias = V::from(Fr::ZERO);
         if let Some(column) = plan.bias {
             let part = bias_point(operation, point);
             let value = values.next()?;
             bias = self.key(column, part, value);
         }
-        let mut scales = Fr::ZERO;
+        let mut scales = V::from(Fr::ZERO);
         for term in &operation.terms {
             let to = operation.shape.dimensions();
             match term {
                 Term::Scale { input, coefficient } => {
                     let value = self.tensor(usize::from(*input), point, values)?;
-                    scales += from_i64(i64::from(*coefficient)) * value;
+                    scales = scales + value * from_i64(i64::from(*coefficient));
                 }
                 Term::Arrange { input, coefficient, labels } => {
                     let from = self.network.tensor(usize::from(*input)).dimensions();
                     let (at, factor) = arranged(point, to, labels, from, *coefficient);
-                    scales += factor * self.tensor(usize::from(*input), &at, values)?;
+                    scales = scales + self.tensor(usize::from(*input), &at, values)? * factor;
                 }
                 _ => {}
             }
@@ -264,47 +330,40 @@ impl Walk<'_> {
     }
 
     /// `2^s u + r − rounding − bias − scales`: what the other terms add up to.
-    fn target(&self, index: usize, values: &OperationValues) -> Fr {
-        let Some(operation) = self.network.operations.get(index) else { return Fr::ZERO };
-        let dimensions = operation.shape.dimensions();
-        let (batch, parts) = cut(&values.point, dimensions);
-        let batch = less_than(batch, self.statement.batch as usize);
-        let mask = |without: Option<std::ops::Range<usize>>| {
-            let sizes = parts.iter().zip(dimensions).enumerate();
-            sizes
-                .filter(|(axis, _)| without.as_ref().is_none_or(|bias| !bias.contains(axis)))
-                .fold(batch, |mask, (_, (part, size))| mask * less_than(part, *size as usize))
+    fn target(&self, index: usize, values: &OperationValues<V>) -> V {
+        let Some(operation) = self.network.operations.get(index) else { return Fr::ZERO.into() };
+        let mask = |without| {
+            mask(&values.point, operation.shape.dimensions(), self.statement.batch, without)
         };
-        let remainder = values.remainder.iter().rev();
-        let accumulator = from_i64(1 << operation.shift) * values.quotient
-            + remainder.fold(Fr::ZERO, |sum, byte| sum * Fr::from(256) + byte);
-        let rounding = match operation.rounding() {
-            0 => Fr::ZERO,
-            rounding => from_i64(rounding) * mask(None),
-        };
-        let bias = match operation.bias_axes() {
-            None => Fr::ZERO,
-            axes => values.bias * mask(axes),
-        };
-        accumulator - rounding - bias - values.scales
+        let bytes = values.remainder.iter().cloned().rev();
+        let remainder =
+            bytes.fold(V::from(Fr::ZERO), |sum, byte| sum * Fr::from(256) + byte);
+        let mut target = values.quotient.clone() * from_i64(1 << operation.shift) + remainder;
+        if operation.rounding() > 0 {
+            target = target - V::from(from_i64(operation.rounding()) * mask(None));
+        }
+        if let Some(axes) = operation.bias_axes() {
+            target = target - values.bias.clone() * mask(Some(axes));
+        }
+        target - values.scales.clone()
     }
 
     /// Verifies that the terms add up to their targets; what is left are claims.
-    pub(crate) fn terms(
+    pub(crate) fn terms<D: Dialogue<Value = V>>(
         &mut self,
-        messages: &mut Messages<'_>,
-        at: &AtPoint,
+        messages: &mut D,
+        at: &AtPoint<V>,
         batching: Fr,
     ) -> Result<Fr, Rejection> {
         let instances = instances(self.network, self.plan.batch_bits);
+        let counts = self.counts();
         let weights = powers(batching, at.operations.len());
         let targets = at.operations.iter().enumerate().map(|(i, values)| self.target(i, values));
-        let claim = weights.iter().zip(targets).map(|(weight, target)| weight * target).sum();
-        let rounds = instances.iter().map(|instance| instance.variables).max().unwrap_or(0);
-        let (point, left) = sumcheck::verify(messages, claim, rounds)?;
-        let count = instances.iter().map(|instance| self.values_after(instance)).sum();
-        let (values, challenge) = messages.scalars(Tag::AfterA, count)?;
-        let (mut values, mut sum, mut convs) = (Values(values.into_iter()), Fr::ZERO, vec![]);
+        let claim = V::total(targets.zip(&weights).map(|(target, weight)| target * *weight));
+        let (point, left) = sumcheck::verify(messages, claim, counts.rounds_a)?;
+        let (values, challenge) = messages.scalars(Tag::AfterA, counts.after_a)?;
+        let (mut values, mut convs) = (Values(values.into_iter()), vec![]);
+        let mut sum = V::from(Fr::ZERO);
         for instance in &instances {
             let (Some(weight), Some(op)) =
                 (weights.get(instance.operation), at.operations.get(instance.operation))
@@ -313,11 +372,9 @@ impl Walk<'_> {
             };
             let (factor, own) = suffix(&point, instance.variables);
             let product = self.instance(instance, &op.point, own, &mut values, &mut convs)?;
-            sum += weight * factor * product;
+            sum = sum + product * (weight * factor);
         }
-        if sum != left {
-            return Err(Rejection::Operations);
-        }
+        messages.zero(sum - left, Rejection::Operations)?;
         self.convolutions(messages, at, challenge, &convs)
     }
 
@@ -327,15 +384,17 @@ impl Walk<'_> {
 
     fn values_after(&self, instance: &Instance) -> usize {
         match self.term(instance) {
-            Some(Term::Dense { input, .. }) => 1 + usize::from(*input > 0),
+            Some(Term::Dense { input, .. }) => 1 + usize::from(self.is_sent(usize::from(*input))),
             Some(Term::Conv { .. }) => 2,
-            Some(Term::Window { input, .. }) => usize::from(*input > 0),
-            Some(Term::Product { inputs, .. }) => inputs.iter().filter(|input| **input > 0).count(),
+            Some(Term::Window { input, .. }) => usize::from(self.is_sent(usize::from(*input))),
+            Some(Term::Product { inputs, .. }) => {
+                inputs.iter().filter(|input| self.is_sent(usize::from(**input))).count()
+            }
             Some(Term::Scale { .. } | Term::Arrange { .. }) | None => 0,
         }
     }
 
-    fn weights(&mut self, instance: &Instance, point: &[Fr], value: Fr) -> Fr {
+    fn weights(&mut self, instance: &Instance, point: &[Fr], value: V) -> V {
         let plan = self.plan.operations.get(instance.operation);
         match plan.and_then(|plan| *plan.weights.get(instance.term)?) {
             Some(column) => self.key(column, point, value),
@@ -349,9 +408,9 @@ impl Walk<'_> {
         instance: &Instance,
         rho: &[Fr],
         own: &[Fr],
-        values: &mut Values,
-        convs: &mut Vec<ConvClaim>,
-    ) -> Result<Fr, Rejection> {
+        values: &mut Values<V>,
+        convs: &mut Vec<ConvClaim<V>>,
+    ) -> Result<V, Rejection> {
         let (Some(operation), Some(term)) =
             (self.network.operations.get(instance.operation), self.term(instance).copied())
         else {
@@ -360,15 +419,15 @@ impl Walk<'_> {
         let to = operation.shape.dimensions();
         let from = self.network.tensor(term.input()).dimensions();
         match term {
-            Term::Scale { .. } | Term::Arrange { .. } => Ok(Fr::ZERO),
+            Term::Scale { .. } | Term::Arrange { .. } => Ok(Fr::ZERO.into()),
             Term::Product { inputs, coefficient, labels } => {
                 let dimensions = inputs.map(|i| self.network.tensor(usize::from(i)).dimensions());
                 let indices = product_indices(&labels, dimensions);
                 let at = ProductPoint::new(rho, to, own, &indices);
-                let mut product = from_i64(i64::from(coefficient)) * at.factor();
+                let mut product = V::from(from_i64(i64::from(coefficient)) * at.factor());
                 for ((input, labels), dimensions) in inputs.iter().zip(&labels).zip(dimensions) {
                     let point = at.operand(labels, dimensions);
-                    product *= self.tensor(usize::from(*input), &point, values)?;
+                    product = product.times(&self.tensor(usize::from(*input), &point, values)?);
                 }
                 Ok(product)
             }
@@ -377,7 +436,7 @@ impl Walk<'_> {
                 let (kept, channel) = rho.split_at(rho.len().saturating_sub(channel as usize));
                 let value = values.next()?;
                 let weight = self.weights(instance, &[channel, own].concat(), value);
-                Ok(weight * self.tensor(usize::from(input), &[kept, own].concat(), values)?)
+                Ok(weight.times(&self.tensor(usize::from(input), &[kept, own].concat(), values)?))
             }
             Term::Conv { .. } => {
                 let (_, parts) = cut(rho, to);
@@ -385,8 +444,9 @@ impl Walk<'_> {
                 let value = values.next()?;
                 let weight = self.weights(instance, &[channel, own].concat(), value);
                 let gathered = values.next()?;
+                let product = weight.times(&gathered);
                 convs.push(ConvClaim { instance: *instance, point: own.to_vec(), gathered });
-                Ok(weight * gathered)
+                Ok(product)
             }
             Term::Window { input, coefficient, window } => {
                 let (_, at) = cut(own, from.get(1..).unwrap_or_default());
@@ -396,46 +456,40 @@ impl Walk<'_> {
                 let channel = parts.first().copied().unwrap_or_default();
                 let point = [batch, channel, own].concat();
                 let value = self.tensor(usize::from(input), &point, values)?;
-                Ok(from_i64(i64::from(coefficient)) * reach * value)
+                Ok(value * (from_i64(i64::from(coefficient)) * reach))
             }
         }
     }
 
     /// Verifies what the convolutions gathered from their inputs.
-    fn convolutions(
+    fn convolutions<D: Dialogue<Value = V>>(
         &mut self,
-        messages: &mut Messages<'_>,
-        at: &AtPoint,
+        messages: &mut D,
+        at: &AtPoint<V>,
         batching: Fr,
-        convs: &[ConvClaim],
+        convs: &[ConvClaim<V>],
     ) -> Result<Fr, Rejection> {
+        let counts = self.counts();
         let weights = powers(batching, convs.len());
-        let claim = weights.iter().zip(convs).map(|(weight, conv)| weight * conv.gathered).sum();
-        let variables = |conv: &ConvClaim| {
-            let input = self.term(&conv.instance).map_or(0, Term::input);
-            self.network.tensor(input).dimensions().get(1..).map_or(0, bits_of) as usize
-        };
-        let sizes: Vec<usize> = convs.iter().map(variables).collect();
-        let rounds = sizes.iter().copied().max().unwrap_or(0);
-        let (point, left) = sumcheck::verify(messages, claim, rounds)?;
-        let inputs = convs.iter().filter_map(|conv| self.term(&conv.instance));
-        let count = inputs.filter(|term| term.input() > 0).count();
-        let (values, challenge) = messages.scalars(Tag::AfterB, count)?;
-        let (mut values, mut sum) = (Values(values.into_iter()), Fr::ZERO);
-        for ((conv, weight), variables) in convs.iter().zip(&weights).zip(sizes) {
-            let (factor, own) = suffix(&point, variables);
-            sum += weight * factor * self.gathered(conv, at, own, &mut values)?;
+        let gathered = convs.iter().zip(&weights).map(|(c, weight)| c.gathered.clone() * *weight);
+        let (point, left) = sumcheck::verify(messages, V::total(gathered), counts.rounds_b)?;
+        let (values, challenge) = messages.scalars(Tag::AfterB, counts.after_b)?;
+        let (mut values, mut sum) = (Values(values.into_iter()), V::from(Fr::ZERO));
+        for (conv, weight) in convs.iter().zip(&weights) {
+            let (factor, own) = suffix(&point, self.plane_bits(&conv.instance));
+            sum = sum + self.gathered(conv, at, own, &mut values)? * (weight * factor);
         }
-        if sum == left { Ok(challenge) } else { Err(Rejection::Convolutions) }
+        messages.zero(sum - left, Rejection::Convolutions)?;
+        Ok(challenge)
     }
 
     fn gathered(
         &mut self,
-        conv: &ConvClaim,
-        at: &AtPoint,
+        conv: &ConvClaim<V>,
+        at: &AtPoint<V>,
         own: &[Fr],
-        values: &mut Values,
-    ) -> Result<Fr, Rejection> {
+        values: &mut Values<V>,
+    ) -> Result<V, Rejection> {
         let index = conv.instance.operation;
         let (Some(operation), Some(Term::Conv { input, window }), Some(op)) = (
             self.network.operations.get(index),
@@ -454,7 +508,7 @@ impl Walk<'_> {
         let (batch, parts) = cut(&op.point, to);
         let reach = reach_both(window, &parts, to, &source, from, [rows, columns]);
         let point = [batch, channel, own].concat();
-        Ok(reach * self.tensor(usize::from(input), &point, values)?)
+        Ok(self.tensor(usize::from(input), &point, values)? * reach)
     }
 }
 
@@ -478,8 +532,8 @@ fn reach_both(
 }
 
 /// What a convolution gathered, at its own part of A's point.
-struct ConvClaim {
+struct ConvClaim<V> {
     instance: Instance,
     point: Vec<Fr>,
-    gathered: Fr,
+    gathered: V,
 }

@@ -91,6 +91,19 @@ pub struct TablePlan {
     pub values: Option<usize>,
 }
 
+/// A committed input's places, in a hiding proof.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InputPlan {
+    /// The input, the only column of its vector.
+    pub column: Column,
+    /// Its lookups, among the leaves.
+    pub leaves: usize,
+    /// The leaf of the tuple that padded positions look up.
+    pub zero: usize,
+    /// Padded positions.
+    pub padding: usize,
+}
+
 /// Why a batch is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BatchError {
@@ -107,9 +120,11 @@ pub enum BatchError {
 pub struct Plan {
     /// Bits of the batch's index.
     pub batch_bits: u32,
+    /// The input, if it is committed.
+    pub input: Option<InputPlan>,
     /// Per operation.
     pub operations: Vec<OperationPlan>,
-    /// The byte table, if any remainder exists.
+    /// The byte table, if a remainder or a committed input looks up in it.
     pub bytes: Option<TablePlan>,
     /// Per table.
     pub tables: Vec<TablePlan>,
@@ -137,6 +152,15 @@ impl Sizes {
 impl Plan {
     /// Places everything for `batch` inputs of a network that was checked.
     pub fn new(network: &Network, batch: u32) -> Result<Self, BatchError> {
+        Self::place(network, batch, false)
+    }
+
+    /// Places everything for a hiding proof: the input is committed, and looked up.
+    pub fn hiding(network: &Network, batch: u32) -> Result<Self, BatchError> {
+        Self::place(network, batch, true)
+    }
+
+    fn place(network: &Network, batch: u32, hiding: bool) -> Result<Self, BatchError> {
         if batch == 0 {
             return Err(BatchError::Empty);
         }
@@ -167,15 +191,23 @@ impl Plan {
             plan.table_leaves = operation.table.map(|_| leaves.add(bits));
             operations.push(plan);
         }
+        let input_bits = batch_bits + network.input.bits();
+        if hiding && input_bits > MAX_TENSOR_BITS {
+            return Err(BatchError::Size(batch));
+        }
+        let input = hiding.then(|| InputPlan {
+            column: Column { bits: input_bits, offset: 0 },
+            leaves: leaves.add(input_bits),
+            zero: leaves.add(0),
+            padding: (1usize << input_bits).saturating_sub(batch as usize * network.input.len()),
+        });
         let mut table = |bits, values| TablePlan {
             multiplicity: witness.add(bits),
             leaves: leaves.add(bits),
             values,
         };
-        let bytes = operations
-            .iter()
-            .any(|plan| !plan.remainder.is_empty())
-            .then(|| table(BYTE_BITS, None));
+        let remainders = operations.iter().any(|plan| !plan.remainder.is_empty());
+        let bytes = (hiding || remainders).then(|| table(BYTE_BITS, None));
         let tables = network.tables.iter().map(|t| {
             let bits = u32::from(t.bits());
             table(bits, t.is_listed().then(|| key.add(bits)))
@@ -187,6 +219,6 @@ impl Plan {
             return Err(BatchError::Size(batch));
         }
         let leaf_bits = leaves.len().max(1).next_power_of_two().trailing_zeros();
-        Ok(Self { batch_bits, operations, bytes, tables, key, witness, leaves, leaf_bits })
+        Ok(Self { batch_bits, input, operations, bytes, tables, key, witness, leaves, leaf_bits })
     }
 }

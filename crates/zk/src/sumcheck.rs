@@ -5,31 +5,34 @@ use ff::Field;
 use crate::{
     Rejection,
     field::Fr,
-    transcript::{Messages, Tag},
+    transcript::{Dialogue, Tag},
+    value::Value,
 };
 
 /// A round's polynomial of degree 3, without the coefficient that follows from the claim.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Round {
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Round<V = Fr> {
     /// Constant, quadratic and cubic coefficient.
-    pub coefficients: [Fr; 3],
+    pub coefficients: [V; 3],
 }
 
-impl Round {
-    /// The polynomial with `s(0) + s(1) = claim`, at `x`.
-    pub fn evaluate(&self, claim: Fr, x: Fr) -> Fr {
+impl<V: Value> Round<V> {
+    /// The polynomial with `s(0) + s(1) = claim`, at `x`: its linear coefficient is
+    /// `claim − 2 constant − quadratic − cubic`.
+    pub fn evaluate(self, claim: V, x: Fr) -> V {
         let [constant, quadratic, cubic] = self.coefficients;
-        let linear = claim - constant.double() - quadratic - cubic;
-        ((cubic * x + quadratic) * x + linear) * x + constant
+        let square = x.square();
+        let claim = claim * x + constant * (Fr::ONE - x.double());
+        claim + quadratic * (square - x) + cubic * (square * x - x)
     }
 }
 
 /// Reads `count` rounds about `claim`; returns the point and the claim left there.
-pub(crate) fn verify(
-    messages: &mut Messages<'_>,
-    mut claim: Fr,
+pub(crate) fn verify<D: Dialogue>(
+    messages: &mut D,
+    mut claim: D::Value,
     count: usize,
-) -> Result<(Vec<Fr>, Fr), Rejection> {
+) -> Result<(Vec<Fr>, D::Value), Rejection> {
     let mut point = Vec::with_capacity(count);
     for _ in 0..count {
         let (coefficients, challenge) = messages.array::<3>(Tag::Round)?;

@@ -58,7 +58,7 @@ fn keys_of_impossible_networks_are_named() {
         ModelKey::decode(&bytes)
     };
     assert!(matches!(put(0, b'X'), Err(KeyError::Malformed(_))));
-    assert!(matches!(put(4, 1), Err(KeyError::Malformed(_))));
+    assert!(matches!(put(4, 2), Err(KeyError::Malformed(_))));
     assert!(matches!(put(5, 13), Err(KeyError::Network(_))));
     assert!(matches!(put(6, 0), Err(KeyError::Ceremony)));
     // The input's shape: no dimension, too many, one of zero, one too large.

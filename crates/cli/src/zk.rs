@@ -9,21 +9,53 @@ use alloy_primitives::B256;
 use anyhow::Context as _;
 use probity_core::{Finding, Label};
 use probity_node::inference::{
-    Expected, InferenceError, ProofFile, Samples, accuracy, check, import, input_size, largest,
-    prove_inputs, proving_key, saturated, set_up, write,
+    Expected, InferenceError, KeySecret, ProofFile, Samples, accuracy, check, hiding_key, import,
+    input_size, largest, parse_opening, prove_hidden_inputs, prove_inputs, proving_key, saturated,
+    set_up, write, write_opening,
 };
-use probity_zk::ModelKey;
-use probity_zk_prover::Quantised;
+use probity_zk::{ModelKey, Stage};
+use probity_zk_prover::{ProveError, Quantised};
 use serde_json::{Value, json};
 
 use crate::{
-    args::{Prove, SetUp, Verify, Zk},
+    args::{Prove, SetUp, Verify, Zk, ZkStage},
     output, settings,
 };
 
 /// What every verdict says beside itself.
 const NOT_SHOWN: &str =
-    "that the integer model is as accurate as the float one, that its data was lawful, any secrecy";
+    "that the integer model is as accurate as the float one, that its data was lawful";
+/// What only the maker of a key that hides its weights says.
+const NOT_SHOWN_HIDDEN: &str = "that the weights are bounded integers, which the key hides";
+
+/// What a verdict does not say.
+fn not_shown(key: &ModelKey, stage: Stage) -> String {
+    match (stage, key.stage()) {
+        (Stage::Succinct, _) => format!("{NOT_SHOWN}, any secrecy"),
+        (Stage::Hiding, Stage::Succinct) => NOT_SHOWN.to_owned(),
+        (Stage::Hiding, Stage::Hiding) => format!("{NOT_SHOWN}, {NOT_SHOWN_HIDDEN}"),
+    }
+}
+
+/// What a proof hides from who has it.
+fn hidden(key: &ModelKey, stage: Stage) -> &'static [&'static str] {
+    match (stage, key.stage()) {
+        (Stage::Succinct, _) => &[],
+        (Stage::Hiding, Stage::Succinct) => &["inputs"],
+        (Stage::Hiding, Stage::Hiding) => &["inputs", "weights"],
+    }
+}
+
+fn stage_text(key: &ModelKey, stage: Stage) -> String {
+    match hidden(key, stage) {
+        [] => format!("stage {stage}: it hides nothing"),
+        hidden => format!(
+            "stage {stage}: it hides the {}; outputs, number of inputs, shapes, operators and \
+             scales show",
+            hidden.join(" and the ")
+        ),
+    }
+}
 
 pub(crate) fn run(command: Zk, json: bool) -> anyhow::Result<bool> {
     match command {
@@ -74,7 +106,12 @@ fn setup(args: &SetUp, json: bool) -> anyhow::Result<bool> {
         .with_context(|| format!("cannot use `{}`", args.model.display()))?;
     let accuracy = test.and_then(|test| accuracy(&graph, &quantised, &test));
     bar.set_message("committing the weights");
-    let proving = proving_key(&quantised, None)?;
+    let (proving, secret) = if args.hiding {
+        let (proving, secret) = hiding_key(&quantised)?;
+        (proving, Some(secret.to_json().map_err(InferenceError::from)?))
+    } else {
+        (proving_key(&quantised, None, None)?, None)
+    };
     bar.finish_and_clear();
 
     let key = proving.model_key();
@@ -82,12 +119,15 @@ fn setup(args: &SetUp, json: bool) -> anyhow::Result<bool> {
     let stem = args.output.clone().unwrap_or_else(|| args.model.with_extension(""));
     let [model_file, key_file] = ["pzq", "pzk"].map(|extension| extended(&stem, extension));
     let files = [(model_file, quantised.to_bytes()), (key_file, key.encode())];
-    write(&files)?;
+    let secret_file = secret.as_ref().map(|_| extended(&stem, "secret"));
+    let secrets: Vec<_> = secret_file.clone().zip(secret).into_iter().collect();
+    write(&files, &secrets)?;
     let [(model_file, _), (key_file, key_bytes)] = &files;
     let (cost, cost_json) = cost(start);
     if json {
         output::json(&json!({
             "id": id, "model": model_file, "key": key_file, "keyBytes": key_bytes.len(),
+            "stage": key.stage().name(), "secret": secret_file,
             "parameters": graph.parameters(), "calibrated": calibration.rows.len(),
             "operations": key.network().operations.len(), "accuracy": accuracy, "cost": cost_json,
         }))?;
@@ -95,6 +135,9 @@ fn setup(args: &SetUp, json: bool) -> anyhow::Result<bool> {
     }
     output::line(id)?;
     output::say(format!("wrote {} and {}: {cost}", model_file.display(), key_file.display()));
+    if let Some(secret) = secret_file {
+        output::say(format!("wrote {}: keep it, and show it to nobody", secret.display()));
+    }
     if let Some(accuracy) = accuracy {
         output::say(format!(
             "of {} samples the float model has {} right, the integer model {}",
@@ -116,22 +159,40 @@ fn prove(args: &Prove, json: bool) -> anyhow::Result<bool> {
     let start = Instant::now();
     let quantised = quantised(&args.model)?;
     let key = args.key.as_deref().map(key).transpose()?;
+    let secret = args.secret.as_deref();
+    let secret = secret.map(|path| read(path, |bytes| Ok(KeySecret::parse(bytes)?))).transpose()?;
     let inputs = samples(&args.input, quantised.model.network().input.len())?;
+    if let (Some(key), false) = (&key, args.hiding)
+        && key.stage() == Stage::Hiding
+    {
+        return Err(InferenceError::from(ProveError::HidingKey).into());
+    }
     let bar = output::spinner("committing the weights");
-    let proving = proving_key(&quantised, key)?;
+    let proving = proving_key(&quantised, key, secret.as_ref())?;
     bar.set_message("proving");
-    let file = prove_inputs(&proving, &quantised, args.context, &inputs.rows)?;
+    let (file, opening) = if args.hiding {
+        let (file, opening) =
+            prove_hidden_inputs(&proving, &quantised, args.context, &inputs.rows)?;
+        (file, Some(write_opening(&opening).map_err(InferenceError::from)?))
+    } else {
+        (prove_inputs(&proving, &quantised, args.context, &inputs.rows)?, None)
+    };
     bar.finish_and_clear();
 
     let bytes = file.to_json().map_err(InferenceError::from)?;
-    write(&[(args.output.clone(), bytes)])?;
+    let opening_file = opening.as_ref().map(|_| extended(&args.output, "opening"));
+    let secrets: Vec<_> = opening_file.clone().zip(opening).into_iter().collect();
+    write(&[(args.output.clone(), bytes)], &secrets)?;
+    let stage = file.subject.stage();
     let (cost, cost_json) = cost(start);
     let beyond = saturated(&quantised, &inputs.rows);
     if json {
         let outputs: Vec<Vec<f64>> = file.outputs().map(|o| quantised.decode(o)).collect();
         output::json(&json!({
             "proof": args.output, "proofBytes": file.proof.len(), "id": file.model,
-            "context": args.context, "batch": file.statement.batch, "outputs": outputs,
+            "context": args.context, "batch": file.subject.batch(), "outputs": outputs,
+            "stage": stage.name(), "hidden": hidden(proving.model_key(), stage),
+            "opening": opening_file, "inputCommitment": file.subject.input_commitment(),
             "inputsBeyondCalibration": beyond, "cost": cost_json,
         }))?;
     } else {
@@ -141,6 +202,10 @@ fn prove(args: &Prove, json: bool) -> anyhow::Result<bool> {
             args.output.display(),
             inputs.rows.len()
         ));
+        output::say(stage_text(proving.model_key(), stage));
+        if let Some(opening) = opening_file {
+            output::say(format!("wrote {}: it shows the inputs, keep it", opening.display()));
+        }
     }
     if beyond > 0 {
         output::say(format!(
@@ -169,7 +234,14 @@ fn verify(args: &Verify, json: bool) -> anyhow::Result<bool> {
     let key = key(&args.key)?;
     let file = read(&args.proof, |bytes| Ok(ProofFile::parse(bytes)?))?;
     let quantised = args.model.as_deref().map(quantised).transpose()?;
-    let mut expected = Expected { model: args.id, context: args.context, input: None };
+    let stage = args.stage.map(|stage| match stage {
+        ZkStage::Succinct => Stage::Succinct,
+        ZkStage::Hiding => Stage::Hiding,
+    });
+    let opening = args.opening.as_deref();
+    let opening = opening.map(|path| read(path, |bytes| Ok(parse_opening(bytes)?))).transpose()?;
+    let mut expected =
+        Expected { model: args.id, context: args.context, stage, input: None, opening };
     if let (Some(path), Some(quantised)) = (&args.input, &quantised) {
         let rows = samples(path, quantised.model.network().input.len())?.rows;
         expected.input = Some(rows.iter().flat_map(|row| quantised.encode(row)).collect());
@@ -182,6 +254,7 @@ fn verify(args: &Verify, json: bool) -> anyhow::Result<bool> {
         return Err(other).with_context(|| format!("cannot use `{}`", path.display()));
     }
     let findings = check(&key, &file, &expected);
+    let stage = file.subject.stage();
     let (cost, cost_json) = cost(start);
     if json {
         let decoded = quantised.as_ref().map(|quantised| -> Vec<Vec<f64>> {
@@ -189,13 +262,14 @@ fn verify(args: &Verify, json: bool) -> anyhow::Result<bool> {
         });
         output::json(&json!({
             "verified": findings.is_empty(), "findings": findings, "id": file.model,
-            "context": B256::from(file.statement.context), "batch": file.statement.batch,
-            "inputCommitment": B256::from(file.statement.input_commitment()),
-            "outputCommitment": B256::from(file.statement.output_commitment()),
-            "outputs": decoded, "notShown": NOT_SHOWN, "cost": cost_json,
+            "context": file.subject.context(), "batch": file.subject.batch(),
+            "stage": stage.name(), "hidden": if findings.is_empty() { hidden(&key, stage) } else { &[] },
+            "inputCommitment": file.subject.input_commitment(),
+            "outputCommitment": file.subject.output_commitment(),
+            "outputs": decoded, "notShown": not_shown(&key, stage), "cost": cost_json,
         }))?;
     } else {
-        show_verdict(&file, &findings)?;
+        show_verdict(&key, &file, &findings)?;
         if findings.is_empty() {
             show_outputs(&file, quantised.as_ref())?;
         }
@@ -204,14 +278,16 @@ fn verify(args: &Verify, json: bool) -> anyhow::Result<bool> {
     Ok(findings.is_empty())
 }
 
-fn show_verdict(file: &ProofFile, findings: &[Finding]) -> anyhow::Result<()> {
+fn show_verdict(key: &ModelKey, file: &ProofFile, findings: &[Finding]) -> anyhow::Result<()> {
     for finding in findings {
         output::line(format!("broken {}: {}", finding.code, finding.message))?;
     }
     if findings.is_empty() {
         let text = format!("model {} made these outputs", file.model);
         output::line(format!("{:<12} {text}", output::label(Label::Verified)))?;
-        output::say(format!("not shown: {NOT_SHOWN}"));
+        let stage = file.subject.stage();
+        output::say(stage_text(key, stage));
+        output::say(format!("not shown: {}", not_shown(key, stage)));
     }
     Ok(())
 }

@@ -7,7 +7,7 @@ use probity_zk::{
     HidingStatement, ModelError, Network,
     curve::G1Affine,
     field::{Fr, eq_table},
-    hiding::{Answers, InnerProduct, PAD_ROW, Relation, pad_count, pad_rows, replay},
+    hiding::{Answers, InnerProduct, PAD_ROW, Relation, pad_count, replay},
     opening::{RowGroup, Vector},
     plan::{BatchError, Plan},
     transcript::{Tag, Transcript},
@@ -61,14 +61,15 @@ impl InputOpening {
     }
 
     /// The commitments of the padded inputs' rows, and what blinds them.
-    fn rows(&self, network: &Network, padded: &[i32]) -> (Vec<G1Affine>, Secret) {
+    pub(crate) fn rows(&self, network: &Network, padded: &[i32]) -> (Vec<G1Affine>, Secret) {
         let shape: Vec<u8> =
             network.input.dimensions().iter().flat_map(|size| size.to_be_bytes()).collect();
         let values: Zeroizing<Vec<u8>> =
             Zeroizing::new(self.values.iter().map(|value| value.cast_unsigned()).collect());
         let about: [&[u8]; 3] = [&[network.row_bits], &shape, &values];
         let rows = padded.chunks(1 << network.row_bits);
-        let blinding = Stream::new(&self.seed, b"probity-zk/1/hiding input", &about).take(rows.len());
+        let blinding =
+            Stream::new(&self.seed, b"probity-zk/1/hiding input", &about).take(rows.len());
         (rows.zip(blinding.iter()).map(|(row, b)| blind(commit_small(row), *b)).collect(), blinding)
     }
 }
@@ -97,7 +98,7 @@ pub fn prove_hiding(
     let witness = Witness::new(&key.model, &plan, &input.values)?;
     let (rows, input_blinding) = input.rows(network, &witness.input);
     let statement = HidingStatement { context, batch, input: rows, output: witness.result.clone() };
-    let hidden = Hidden::new(key, &plan, &statement, input_blinding, seed);
+    let hidden = Hidden::new(key, &plan, &statement, input_blinding, seed)?;
     let proof = hidden.prove(&witness, &statement)?;
     Ok((statement, proof))
 }
@@ -117,16 +118,17 @@ impl<'a> Hidden<'a> {
         statement: &HidingStatement,
         input_blinding: Secret,
         seed: &Seed,
-    ) -> Self {
+    ) -> Result<Self, ProveError> {
         let network = key.model.network();
         let (digest, batch) = (*key.key.digest(), statement.batch.to_be_bytes());
         let [input, output] =
             [statement.input_commitment(), statement.outputs().output_commitment()];
         let about: [&[u8]; 5] = [&digest, &statement.context, &batch, &input, &output];
         let stream = Stream::new(seed, b"probity-zk/1/hiding masks", &about);
-        let (pads, rows) = (pad_count(network, plan), plan.witness.rows(network.row_bits));
-        let masks = Masks::new(stream, pads, pad_rows(network, plan), rows, 1 << network.row_bits);
-        Self { key, masks, input_blinding, transcript: statement.transcript(&digest) }
+        let pads = pad_count(network, plan, statement.batch)?;
+        let rows = plan.witness.rows(network.row_bits);
+        let masks = Masks::new(stream, pads, rows, 1 << network.row_bits);
+        Ok(Self { key, masks, input_blinding, transcript: statement.transcript(&digest) })
     }
 
     /// Writes the proof of a witness; it verifies only if the witness is right.
@@ -153,8 +155,8 @@ impl<'a> Hidden<'a> {
         let gamma = outgoing.points(Tag::Witness, &rows);
         let folded = argue(self.key, witness, &mut outgoing, gamma);
         // What is left to be shown is read from the messages as the verifier reads them.
-        let relation =
-            replay(&self.key.key, statement, outgoing.messages(), self.transcript.clone())?;
+        let (messages, answers) = outgoing.so_far();
+        let relation = replay(&self.key.key, statement, messages, answers)?;
         let inner = self.answer(&mut outgoing, &relation);
         self.open(&mut outgoing, &folded, &relation, &inner);
         Ok(outgoing.finish())
@@ -188,8 +190,7 @@ impl<'a> Hidden<'a> {
         let mut fresh = commit_rows(&masks.fresh_row, &masks.fresh_blinding[..1]);
         fresh.extend(commit_rows(&masks.fresh_pads, &masks.fresh_blinding[1..]));
         outgoing.points(Tag::Fresh, &fresh);
-        let fresh_value =
-            dot(&masks.fresh_row, &eq) + dot(&masks.fresh_pads, &inner.weights);
+        let fresh_value = dot(&masks.fresh_row, &eq) + dot(&masks.fresh_pads, &inner.weights);
         let xi = outgoing.scalars(Tag::FreshValue, &[fresh_value]);
 
         // The folded row, then the pads' rows: what is opened, its weights, its blinding.
@@ -222,7 +223,7 @@ impl<'a> Hidden<'a> {
 }
 
 /// Opens `Σ ⟨vector, weights⟩` of polynomials that need no hiding any more.
-fn open(outgoing: &mut Outgoing, opened: &[(Vec<Fr>, Vec<Fr>)], blinding: &[Fr]) {
+pub(crate) fn open(outgoing: &mut Outgoing, opened: &[(Vec<Fr>, Vec<Fr>)], blinding: &[Fr]) {
     let length = opened.iter().map(|(p, _)| p.len()).max().unwrap_or(0);
     let mut s = vec![Fr::ZERO; length.next_power_of_two()];
     for (p, w) in opened {
@@ -236,7 +237,8 @@ fn open(outgoing: &mut Outgoing, opened: &[(Vec<Fr>, Vec<Fr>)], blinding: &[Fr])
     let inverse = beta.invert().unwrap_or(Fr::ZERO);
     let mut polynomials: Vec<&[Fr]> = opened.iter().map(|(p, _)| p.as_slice()).collect();
     polynomials.insert(1, &s);
-    let ends: Vec<_> = polynomials.iter().map(|p| [beta, inverse].map(|x| evaluate(p, x))).collect();
+    let ends: Vec<_> =
+        polynomials.iter().map(|p| [beta, inverse].map(|x| evaluate(p, x))).collect();
     let mu = outgoing.scalars(Tag::Ends, ends.as_flattened());
     let (mut mix, mut sum, mut blind) = (Fr::ONE, vec![Fr::ZERO; s.len()], Fr::ZERO);
     let mut blinding = blinding.iter();

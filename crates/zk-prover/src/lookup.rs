@@ -79,9 +79,7 @@ fn leaves(witness: &Witness<'_>, fingerprint: &Fingerprint) -> Layer {
     }
     if let Some(input) = plan.input {
         let (values, valid) = (&witness.input, &witness.valid);
-        put(input.leaves, &|i| {
-            (Fr::ONE, fingerprint.input(element(values[i]), element(valid[i])))
-        });
+        put(input.leaves, &|i| (Fr::ONE, fingerprint.input(element(values[i]), element(valid[i]))));
         let padding = -Fr::from(input.padding as u64);
         put(input.zero, &|_| (padding, fingerprint.input(Fr::ZERO, Fr::ZERO)));
     }

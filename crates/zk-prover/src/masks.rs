@@ -3,7 +3,10 @@
 use std::{fmt, hint::black_box, ops::Deref};
 
 use alloy_primitives::keccak256;
-use probity_zk::field::{self, Fr};
+use probity_zk::{
+    field::{self, Fr},
+    hiding::PAD_ROW,
+};
 use rayon::prelude::*;
 use zeroize::Zeroizing;
 
@@ -93,7 +96,9 @@ pub(crate) struct Masks {
 }
 
 impl Masks {
-    pub(crate) fn new(mut stream: Stream, pads: usize, pad_rows: usize, rows: usize, row: usize) -> Self {
+    /// For so many pads, and so many rows of the witness of such a length.
+    pub(crate) fn new(mut stream: Stream, pads: usize, rows: usize, row: usize) -> Self {
+        let pad_rows = pads.div_ceil(PAD_ROW);
         Self {
             pads: stream.take(pads),
             pad_blinding: stream.take(pad_rows),

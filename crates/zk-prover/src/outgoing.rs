@@ -6,7 +6,7 @@ use probity_zk::{
     curve::{G1Affine, encode_point},
     field::Fr,
     proof_header,
-    transcript::{Tag, Transcript},
+    transcript::{Coins, Tag, Transcript},
 };
 
 use crate::masks::Secret;
@@ -15,6 +15,22 @@ use crate::masks::Secret;
 #[cfg(test)]
 pub(crate) type Alteration = fn(&mut [Fr]);
 
+/// Challenges that are known already; zero after the last.
+#[derive(Debug, Clone)]
+pub(crate) struct Recorded(std::vec::IntoIter<Fr>);
+
+impl Recorded {
+    pub(crate) fn new(answers: Vec<Fr>) -> Self {
+        Self(answers.into_iter())
+    }
+}
+
+impl Coins for Recorded {
+    fn exchange(&mut self, _: Tag, _: &[u8]) -> Fr {
+        self.0.next().unwrap_or(Fr::ZERO)
+    }
+}
+
 /// Bytes of the proof so far, and the transcript.
 #[derive(Debug)]
 pub(crate) struct Outgoing {
@@ -22,6 +38,8 @@ pub(crate) struct Outgoing {
     bytes: Vec<u8>,
     /// What is added to the scalars of a hiding proof, and how many of them are used.
     pads: Option<(Secret, usize)>,
+    /// The challenges so far.
+    answers: Vec<Fr>,
     /// Lets tests leave one message with data out of the transcript, counted from 0.
     #[cfg(test)]
     pub(crate) omit: Option<usize>,
@@ -31,6 +49,9 @@ pub(crate) struct Outgoing {
     /// Lets tests send this point in place of the first one.
     #[cfg(test)]
     pub(crate) stray: Option<Vec<u8>>,
+    /// Lets tests answer in place of the transcript.
+    #[cfg(test)]
+    pub(crate) script: Option<Recorded>,
 }
 
 impl Outgoing {
@@ -48,17 +69,30 @@ impl Outgoing {
             transcript,
             bytes: proof_header(stage).to_vec(),
             pads,
+            answers: vec![],
             #[cfg(test)]
             omit: None,
             #[cfg(test)]
             alter: None,
             #[cfg(test)]
             stray: None,
+            #[cfg(test)]
+            script: None,
         }
     }
 
     fn send(&mut self, tag: Tag, data: &[u8]) -> Fr {
+        let answer = self.answer(tag, data);
+        self.answers.push(answer);
+        answer
+    }
+
+    fn answer(&mut self, tag: Tag, data: &[u8]) -> Fr {
         self.bytes.extend_from_slice(data);
+        #[cfg(test)]
+        if let Some(script) = &mut self.script {
+            return script.exchange(tag, data);
+        }
         #[cfg(test)]
         if !data.is_empty() && self.omit.is_some() {
             let left = self.omit.and_then(|left| left.checked_sub(1));
@@ -87,9 +121,9 @@ impl Outgoing {
     /// Adds the next pad. A factor has two; the second is used later.
     fn mask(&mut self, tag: Tag, value: Fr) -> Fr {
         match &mut self.pads {
-            Some((pads, next)) if tag.is_masked() => {
+            Some((pads, next)) if tag.pads() > 0 => {
                 let pad = pads[*next];
-                *next += if tag.is_factor() { 2 } else { 1 };
+                *next += tag.pads();
                 value + pad
             }
             _ => value,
@@ -103,9 +137,10 @@ impl Outgoing {
         }
     }
 
-    /// The messages so far, without the header.
-    pub(crate) fn messages(&self) -> &[u8] {
-        self.bytes.get(proof_header(Stage::Hiding).len()..).unwrap_or_default()
+    /// The messages so far, without the header, and what answered them.
+    pub(crate) fn so_far(&self) -> (&[u8], Recorded) {
+        let header = proof_header(Stage::Hiding).len();
+        (self.bytes.get(header..).unwrap_or_default(), Recorded::new(self.answers.clone()))
     }
 
     pub(crate) fn points(&mut self, tag: Tag, points: &[G1Affine]) -> Fr {
@@ -120,6 +155,15 @@ impl Outgoing {
 
     pub(crate) fn challenge(&mut self, tag: Tag) -> Fr {
         self.send(tag, &[])
+    }
+
+    /// Continues a conversation of which the messages so far are given.
+    #[cfg(test)]
+    pub(crate) fn scripted(messages: &[u8], script: Recorded) -> Self {
+        let mut outgoing = Self::start(Transcript::hiding(), Stage::Hiding, None);
+        outgoing.bytes.extend_from_slice(messages);
+        outgoing.script = Some(script);
+        outgoing
     }
 
     pub(crate) fn finish(self) -> Vec<u8> {

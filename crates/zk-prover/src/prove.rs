@@ -89,7 +89,6 @@ pub(crate) fn argue(
     let mut walk = Walk { key, witness, claims: vec![] };
     let batching = walk.at_point(outgoing, &point);
     let batching = walk.terms(outgoing, &point, batching);
-    let vectors =
-        Vectors { key: &key.values, witness: &witness.values, input: &witness.input };
+    let vectors = Vectors { key: &key.values, witness: &witness.values, input: &witness.input };
     opening::reduce(outgoing, &walk.claims, batching, network.row_bits, vectors)
 }

@@ -8,7 +8,6 @@ use crate::{
     curve::{self, G1Affine},
     field::{Fr, powers},
     opening::{self, Reduced, RowGroup, weight_polynomial},
-    operations::Walk,
     plan::Plan,
     statement::HidingStatement,
     transcript::{Coins, Dialogue, Messages, Tag},
@@ -21,22 +20,36 @@ pub const PAD_ROW: usize = 1 << curve::MAX_ROW_BITS;
 /// Pads that hide the two cross terms of the products; they come first.
 const CROSS_PADS: usize = 2;
 
-/// How many pads a proof uses at most (reference §8.3).
-pub fn pad_count(network: &Network, plan: &Plan) -> usize {
-    let walk = Walk::<Fr> { network, plan, statement: &Statement::default(), claims: vec![] };
-    let counts = walk.counts();
-    let layers = plan.leaf_bits as usize;
-    let tree = 3 * layers * layers.saturating_sub(1) / 2 + 2 * (4 * layers + 2);
-    let walked = counts.at_point + 2 * counts.after_a + counts.after_b;
-    let rounds = counts.rounds_a + counts.rounds_b + usize::from(network.row_bits);
-    // A group's value has a pad of its own; there are at most as many groups as claims.
-    let groups = counts.at_point + counts.after_a + counts.after_b;
-    CROSS_PADS + tree + walked + 3 * rounds + groups
+/// How many pads a proof uses: two, one for each masked scalar, one more for each factor.
+pub fn pad_count(network: &Network, plan: &Plan, batch: u32) -> Result<usize, Rejection> {
+    let statement = Statement { batch, ..Statement::default() };
+    let mut count = Count(CROSS_PADS);
+    verify::checks(&mut count, network, plan, &statement, Fr::ZERO)?;
+    Ok(count.0)
 }
 
-/// How many rows of pads a proof commits to.
-pub fn pad_rows(network: &Network, plan: &Plan) -> usize {
-    pad_count(network, plan).div_ceil(PAD_ROW)
+/// A dialogue in which nothing is said: it counts.
+struct Count(usize);
+
+impl Dialogue for Count {
+    type Value = Fr;
+
+    fn scalars(&mut self, tag: Tag, count: usize) -> Result<(Vec<Fr>, Fr), Rejection> {
+        self.0 += count * tag.pads();
+        Ok((vec![Fr::ZERO; count], Fr::ZERO))
+    }
+
+    fn challenge(&mut self, _: Tag) -> Fr {
+        Fr::ZERO
+    }
+
+    fn zero(&mut self, _: Fr, _: Rejection) -> Result<(), Rejection> {
+        Ok(())
+    }
+
+    fn nonzero(&mut self, _: [&Fr; 2], _: Rejection) -> Result<(), Rejection> {
+        self.scalars(Tag::Inverses, 2).map(|_| ())
+    }
 }
 
 /// Accepts exactly if the proof shows that the key's model maps the committed inputs to the
@@ -63,7 +76,12 @@ pub fn verify_with_coins<C: Coins>(
     let (rows, relation) = relation(&mut masked, key, statement, &plan)?;
     let mut messages = masked.messages;
     let opened = open(&mut messages, &relation)?;
-    opened.verify(&mut messages, &relation, [key.rows(), &rows.witness, &statement.input], &rows.pads)?;
+    opened.verify(
+        &mut messages,
+        &relation,
+        [key.rows(), &rows.witness, &statement.input],
+        &rows.pads,
+    )?;
     messages.finish()
 }
 
@@ -95,11 +113,11 @@ fn relation<C: Coins>(
 ) -> Result<(Rows, Relation), Rejection> {
     let network = key.network();
     statement.check(network, plan)?;
-    masked.limit = pad_count(network, plan);
-    let (pads, _) = masked.messages.points(Tag::Pads, pad_rows(network, plan))?;
+    masked.limit = pad_count(network, plan, statement.batch)?;
+    let (pads, _) = masked.messages.points(Tag::Pads, masked.limit.div_ceil(PAD_ROW))?;
     let rows = plan.witness.rows(network.row_bits);
     let (witness, gamma) = masked.messages.points(Tag::Witness, rows)?;
-    let reduced = verify::checks(masked, key, plan, &statement.outputs(), gamma)?;
+    let reduced = verify::checks(masked, network, plan, &statement.outputs(), gamma)?;
     Ok((Rows { pads, witness }, Relation::new(masked, reduced)?))
 }
 
@@ -128,9 +146,8 @@ impl<C: Coins> Dialogue for Masked<'_, C> {
             forms.push(Form::unmasked(value, self.pads));
             if tag.is_factor() {
                 self.factors.push(self.pads);
-                self.pads += 1;
             }
-            self.pads += 1;
+            self.pads += tag.pads();
         }
         if self.pads > self.limit { Err(Rejection::ProofLength) } else { Ok((forms, challenge)) }
     }
@@ -308,7 +325,8 @@ impl InnerProduct {
         };
         let opened = ends.iter().take(1).chain(ends.iter().skip(2));
         let products = opened.zip(weighted(beta).zip(weighted(inverse)));
-        let left: Fr = products.map(|([f, f_inverse], (w, w_inverse))| f * w_inverse + f_inverse * w).sum();
+        let left: Fr =
+            products.map(|([f, f_inverse], (w, w_inverse))| f * w_inverse + f_inverse * w).sum();
         let [s, s_inverse] = ends.get(1).copied().ok_or(Rejection::ProofLength)?;
         if left != value.double() + beta * s + inverse * s_inverse {
             return Err(Rejection::Relation);

@@ -156,16 +156,6 @@ impl<V> Values<V> {
     }
 }
 
-/// How many values the proof has in the messages that [`Walk`] reads.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Counts {
-    pub(crate) at_point: usize,
-    pub(crate) rounds_a: usize,
-    pub(crate) after_a: usize,
-    pub(crate) rounds_b: usize,
-    pub(crate) after_b: usize,
-}
-
 impl<V: Value> Walk<'_, V> {
     fn claim(&mut self, vector: Vector, column: Column, point: &[Fr], value: V) -> V {
         self.claims.push(Claim { vector, column, point: point.to_vec(), value: value.clone() });
@@ -262,29 +252,6 @@ impl<V: Value> Walk<'_, V> {
             + tables.sum::<usize>()
     }
 
-    /// What the messages hold, from the network alone.
-    pub(crate) fn counts(&self) -> Counts {
-        let instances = instances(self.network, self.plan.batch_bits);
-        let convs: Vec<&Instance> = instances
-            .iter()
-            .filter(|instance| matches!(self.term(instance), Some(Term::Conv { .. })))
-            .collect();
-        let sent = convs.iter().filter(|conv| self.is_sent(self.term(conv).map_or(0, Term::input)));
-        Counts {
-            at_point: self.count_at_point(),
-            rounds_a: instances.iter().map(|instance| instance.variables).max().unwrap_or(0),
-            after_a: instances.iter().map(|instance| self.values_after(instance)).sum(),
-            rounds_b: convs.iter().map(|conv| self.plane_bits(conv)).max().unwrap_or(0),
-            after_b: sent.count(),
-        }
-    }
-
-    /// Variables of a convolution's share in sumcheck B.
-    fn plane_bits(&self, instance: &Instance) -> usize {
-        let input = self.term(instance).map_or(0, Term::input);
-        self.network.tensor(input).dimensions().get(1..).map_or(0, bits_of) as usize
-    }
-
     fn operation(
         &mut self,
         index: usize,
@@ -336,8 +303,7 @@ impl<V: Value> Walk<'_, V> {
             mask(&values.point, operation.shape.dimensions(), self.statement.batch, without)
         };
         let bytes = values.remainder.iter().cloned().rev();
-        let remainder =
-            bytes.fold(V::from(Fr::ZERO), |sum, byte| sum * Fr::from(256) + byte);
+        let remainder = bytes.fold(V::from(Fr::ZERO), |sum, byte| sum * Fr::from(256) + byte);
         let mut target = values.quotient.clone() * from_i64(1 << operation.shift) + remainder;
         if operation.rounding() > 0 {
             target = target - V::from(from_i64(operation.rounding()) * mask(None));
@@ -356,12 +322,13 @@ impl<V: Value> Walk<'_, V> {
         batching: Fr,
     ) -> Result<Fr, Rejection> {
         let instances = instances(self.network, self.plan.batch_bits);
-        let counts = self.counts();
         let weights = powers(batching, at.operations.len());
         let targets = at.operations.iter().enumerate().map(|(i, values)| self.target(i, values));
         let claim = V::total(targets.zip(&weights).map(|(target, weight)| target * *weight));
-        let (point, left) = sumcheck::verify(messages, claim, counts.rounds_a)?;
-        let (values, challenge) = messages.scalars(Tag::AfterA, counts.after_a)?;
+        let rounds = instances.iter().map(|instance| instance.variables).max().unwrap_or(0);
+        let (point, left) = sumcheck::verify(messages, claim, rounds)?;
+        let count = instances.iter().map(|instance| self.values_after(instance)).sum();
+        let (values, challenge) = messages.scalars(Tag::AfterA, count)?;
         let (mut values, mut convs) = (Values(values.into_iter()), vec![]);
         let mut sum = V::from(Fr::ZERO);
         for instance in &instances {
@@ -469,14 +436,21 @@ impl<V: Value> Walk<'_, V> {
         batching: Fr,
         convs: &[ConvClaim<V>],
     ) -> Result<Fr, Rejection> {
-        let counts = self.counts();
         let weights = powers(batching, convs.len());
         let gathered = convs.iter().zip(&weights).map(|(c, weight)| c.gathered.clone() * *weight);
-        let (point, left) = sumcheck::verify(messages, V::total(gathered), counts.rounds_b)?;
-        let (values, challenge) = messages.scalars(Tag::AfterB, counts.after_b)?;
+        let variables = |conv: &ConvClaim<V>| {
+            let input = self.term(&conv.instance).map_or(0, Term::input);
+            self.network.tensor(input).dimensions().get(1..).map_or(0, bits_of) as usize
+        };
+        let sizes: Vec<usize> = convs.iter().map(variables).collect();
+        let rounds = sizes.iter().copied().max().unwrap_or(0);
+        let (point, left) = sumcheck::verify(messages, V::total(gathered), rounds)?;
+        let inputs = convs.iter().filter_map(|conv| self.term(&conv.instance));
+        let count = inputs.filter(|term| self.is_sent(term.input())).count();
+        let (values, challenge) = messages.scalars(Tag::AfterB, count)?;
         let (mut values, mut sum) = (Values(values.into_iter()), V::from(Fr::ZERO));
-        for (conv, weight) in convs.iter().zip(&weights) {
-            let (factor, own) = suffix(&point, self.plane_bits(&conv.instance));
+        for ((conv, weight), variables) in convs.iter().zip(&weights).zip(sizes) {
+            let (factor, own) = suffix(&point, variables);
             sum = sum + self.gathered(conv, at, own, &mut values)? * (weight * factor);
         }
         messages.zero(sum - left, Rejection::Convolutions)?;

@@ -45,15 +45,19 @@ pub enum Tag {
 }
 
 impl Tag {
-    /// Whether a hiding proof adds a pad to each scalar of the message.
-    pub fn is_masked(self) -> bool {
-        matches!(self, Self::Round | Self::AtPoint | Self::AfterB | Self::Groups) || self.is_factor()
+    /// Whether a hiding proof's scalars of the message are multiplied with each other by the checks.
+    pub fn is_factor(self) -> bool {
+        self.pads() == 2
     }
 
-    /// Whether the message's scalars are multiplied with each other by the verifier's checks: each
-    /// then has a second pad.
-    pub fn is_factor(self) -> bool {
-        matches!(self, Self::LookupLayer | Self::Inverses | Self::AfterA)
+    /// How many pads a hiding proof has for each scalar of the message: the first is added to it,
+    /// the second of a factor serves to show the products.
+    pub fn pads(self) -> usize {
+        match self {
+            Self::LookupLayer | Self::Inverses | Self::AfterA => 2,
+            Self::Round | Self::AtPoint | Self::AfterB | Self::Groups => 1,
+            _ => 0,
+        }
     }
 }
 
@@ -114,11 +118,8 @@ pub(crate) trait Dialogue {
     fn zero(&mut self, value: Self::Value, otherwise: Rejection) -> Result<(), Rejection>;
 
     /// Demands that neither of two values is zero.
-    fn nonzero(
-        &mut self,
-        values: [&Self::Value; 2],
-        otherwise: Rejection,
-    ) -> Result<(), Rejection>;
+    fn nonzero(&mut self, values: [&Self::Value; 2], otherwise: Rejection)
+    -> Result<(), Rejection>;
 
     /// A message of exactly `N` field elements, and its challenge.
     fn array<const N: usize>(&mut self, tag: Tag) -> Result<([Self::Value; N], Fr), Rejection> {

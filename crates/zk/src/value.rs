@@ -91,9 +91,10 @@ impl Value for Form {
     fn times(&self, other: &Self) -> Self {
         let own = self.linear.iter().map(|(i, c)| (*i, c * other.constant));
         let others = other.linear.iter().map(|(i, c)| (*i, c * self.constant));
-        let pairs = self.linear.iter().flat_map(|(i, a)| {
-            other.linear.iter().map(move |(j, b)| ([*i, *j], a * b))
-        });
+        let pairs = self
+            .linear
+            .iter()
+            .flat_map(|(i, a)| other.linear.iter().map(move |(j, b)| ([*i, *j], a * b)));
         Self {
             constant: self.constant * other.constant,
             linear: own.chain(others).collect(),

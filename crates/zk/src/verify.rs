@@ -1,7 +1,7 @@
 //! The verifier of proofs that hide nothing, and what both verifiers share.
 
 use crate::{
-    ModelKey, Rejection, Stage, Statement,
+    ModelKey, Network, Rejection, Stage, Statement,
     curve::G1Affine,
     field::Fr,
     lookup::{self, Fingerprint},
@@ -47,7 +47,7 @@ pub fn verify(key: &ModelKey, statement: &Statement, proof: &[u8]) -> Result<(),
     let mut messages = Messages::new(statement.transcript(key.digest()), body);
     let rows = plan.witness.rows(network.row_bits);
     let (witness, gamma) = messages.points(Tag::Witness, rows)?;
-    let reduced = checks(&mut messages, key, &plan, statement, gamma)?;
+    let reduced = checks(&mut messages, network, &plan, statement, gamma)?;
     let rows: [&[G1Affine]; 2] = [key.rows(), &witness];
     opening::verify(&mut messages, &reduced, rows)?;
     messages.finish()
@@ -56,12 +56,11 @@ pub fn verify(key: &ModelKey, statement: &Statement, proof: &[u8]) -> Result<(),
 /// All checks between the witness's commitment and its opening (reference §4 to §6, C).
 pub(crate) fn checks<D: Dialogue>(
     messages: &mut D,
-    key: &ModelKey,
+    network: &Network,
     plan: &Plan,
     statement: &Statement,
     gamma: Fr,
 ) -> Result<Reduced<D::Value>, Rejection> {
-    let network = key.network();
     let alpha = messages.challenge(Tag::LookupShift);
     let leaf = lookup::verify(messages, plan.leaf_bits)?;
 

@@ -22,7 +22,7 @@ struct Forgery {
     expected: Rejection,
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(super) fn hex(bytes: &[u8]) -> String {
     let digits: Vec<String> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
     format!("0x{}", digits.concat())
 }
@@ -234,7 +234,7 @@ fn forged_vectors_are_current() {
     current(folder, "forged", &serde_json::json!({"cases": names}));
 }
 
-fn current(folder: &str, name: &str, json: &serde_json::Value) {
+pub(super) fn current(folder: &str, name: &str, json: &serde_json::Value) {
     let path = format!("{folder}{name}.json");
     let text = format!("{}\n", serde_json::to_string_pretty(json).unwrap());
     if std::env::var_os("PROBITY_WRITE_VECTORS").is_some() {

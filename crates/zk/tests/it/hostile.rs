@@ -1,9 +1,9 @@
 //! Bytes of any kind: no panic, no key or proof accepted that was not made.
 
-use probity_zk::{KeyError, ModelKey, Statement, verify};
+use probity_zk::{KeyError, ModelKey, Statement, verify, verify_hiding};
 use proptest::prelude::*;
 
-use crate::vectors::case;
+use crate::vectors::{case, hiding_case};
 
 proptest! {
     #[test]
@@ -35,6 +35,26 @@ proptest! {
         prop_assert!(verify(&key, &good.statement, &proof).is_err());
         let other = Statement { batch, ..good.statement };
         prop_assert!(batch == 1 || verify(&key, &other, &good.proof).is_err());
+    }
+
+    #[test]
+    fn any_bytes_are_no_hiding_proof(bytes in prop::collection::vec(any::<u8>(), 0..12_000), header in any::<bool>(), batch in any::<u32>()) {
+        let (key, statement, good, _) = hiding_case("hiding_weights_hidden");
+        let proof = if header { [&good[..5], &bytes].concat() } else { bytes };
+        prop_assert!(verify_hiding(&key, &statement, &proof).is_err());
+        let mut other = statement;
+        other.batch = batch;
+        prop_assert!(batch == 1 || verify_hiding(&key, &other, &good).is_err());
+    }
+
+    #[test]
+    fn spliced_hiding_proofs_are_rejected(from in any::<prop::sample::Index>(), to in any::<prop::sample::Index>(), length in 1..200usize) {
+        let (key, statement, good, _) = hiding_case("hiding_weights_hidden");
+        let mut proof = good.clone();
+        let length = length.min(proof.len());
+        let (from, to) = (from.index(proof.len() - length + 1), to.index(proof.len() - length + 1));
+        proof.copy_within(from..from + length, to);
+        prop_assert_eq!(verify_hiding(&key, &statement, &proof).is_ok(), proof == good);
     }
 
     #[test]

@@ -31,6 +31,36 @@ contract ZkTest is VectorFile {
         vm.assertGe(bad, 27);
     }
 
+    /// Hiding proofs and keys are none of this contract's, whatever they show.
+    function testHidingIsRefused() public {
+        _load("zk/v1/hiding.json");
+        uint256 index = 0;
+        for (; _exists(index); ++index) {
+            this.refused(_string(index, ".name"));
+            _load("zk/v1/hiding.json");
+        }
+        vm.assertGe(index, 30);
+    }
+
+    function refused(string calldata name) external {
+        _load(string.concat("zk/v1/", name, ".json"));
+        // As many inputs as the model reads, so that it is the proof or the key that is refused.
+        bytes memory input = new bytes(5 * _uint(0, ".batch"));
+        bytes memory output = _bytes(0, ".output");
+        InferenceClaim memory claim = InferenceClaim({
+            model: keccak256(_bytes(0, ".key")),
+            context: _bytes32(0, ".context"),
+            batch: uint32(_uint(0, ".batch")),
+            input: keccak256(input),
+            output: keccak256(output)
+        });
+        bytes memory version = abi.encodeWithSelector(IZk.ZkRejected.selector, Reason.Version);
+        bytes memory key = _bytes(0, ".key");
+        bytes memory proof = _bytes(0, ".proof");
+        vm.expectRevert(version);
+        zk.verify(claim, key, input, output, proof);
+    }
+
     function all(string memory list) private returns (uint256 good, uint256 bad) {
         _load(list);
         for (uint256 index = 0; _exists(index); ++index) {
@@ -98,6 +128,8 @@ contract ZkTest is VectorFile {
         for (uint256 i = 0; i < codes.length; ++i) {
             if (_same(codes[i], code)) return Reason(i);
         }
+        // Of another stage, or of none: the contract has one reason for both.
+        if (_same(code, "zk.proof.stage")) return Reason.Version;
         revert(code);
     }
 }

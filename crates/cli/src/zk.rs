@@ -9,12 +9,13 @@ use alloy_primitives::B256;
 use anyhow::Context as _;
 use probity_core::{Finding, Label};
 use probity_node::inference::{
-    Expected, InferenceError, KeySecret, ProofFile, Samples, accuracy, check, hiding_key, import,
-    input_size, largest, parse_opening, prove_hidden_inputs, prove_inputs, proving_key, saturated,
-    set_up, write, write_opening,
+    AnyProof, Expected, InferenceError, KeySecret, Samples, accuracy, check, check_hiding,
+    hiding_key, hiding_proving_key, import, input_size, largest, parse_opening,
+    prove_hidden_inputs, prove_inputs, proving_key, saturated, set_up, write_opening,
+    write_with_secrets,
 };
-use probity_zk::{ModelKey, Stage};
-use probity_zk_prover::{ProveError, Quantised};
+use probity_zk::{ModelKey, Rejection, Stage};
+use probity_zk_prover::{InputOpening, ProveError, Quantised};
 use serde_json::{Value, json};
 
 use crate::{
@@ -110,7 +111,7 @@ fn setup(args: &SetUp, json: bool) -> anyhow::Result<bool> {
         let (proving, secret) = hiding_key(&quantised)?;
         (proving, Some(secret.to_json().map_err(InferenceError::from)?))
     } else {
-        (proving_key(&quantised, None, None)?, None)
+        (proving_key(&quantised, None)?, None)
     };
     bar.finish_and_clear();
 
@@ -121,7 +122,7 @@ fn setup(args: &SetUp, json: bool) -> anyhow::Result<bool> {
     let files = [(model_file, quantised.to_bytes()), (key_file, key.encode())];
     let secret_file = secret.as_ref().map(|_| extended(&stem, "secret"));
     let secrets: Vec<_> = secret_file.clone().zip(secret).into_iter().collect();
-    write(&files, &secrets)?;
+    write_with_secrets(&files, &secrets)?;
     let [(model_file, _), (key_file, key_bytes)] = &files;
     let (cost, cost_json) = cost(start);
     if json {
@@ -168,31 +169,36 @@ fn prove(args: &Prove, json: bool) -> anyhow::Result<bool> {
         return Err(InferenceError::from(ProveError::HidingKey).into());
     }
     let bar = output::spinner("committing the weights");
-    let proving = proving_key(&quantised, key, secret.as_ref())?;
+    let proving = match &secret {
+        Some(secret) => hiding_proving_key(&quantised, key, secret)?,
+        None => proving_key(&quantised, key)?,
+    };
     bar.set_message("proving");
     let (file, opening) = if args.hiding {
         let (file, opening) =
             prove_hidden_inputs(&proving, &quantised, args.context, &inputs.rows)?;
-        (file, Some(write_opening(&opening).map_err(InferenceError::from)?))
+        let opening = write_opening(&opening).map_err(InferenceError::from)?;
+        (AnyProof::Hiding(file), Some(opening))
     } else {
-        (prove_inputs(&proving, &quantised, args.context, &inputs.rows)?, None)
+        let file = prove_inputs(&proving, &quantised, args.context, &inputs.rows)?;
+        (AnyProof::Open(file), None)
     };
     bar.finish_and_clear();
 
     let bytes = file.to_json().map_err(InferenceError::from)?;
     let opening_file = opening.as_ref().map(|_| extended(&args.output, "opening"));
     let secrets: Vec<_> = opening_file.clone().zip(opening).into_iter().collect();
-    write(&[(args.output.clone(), bytes)], &secrets)?;
-    let stage = file.subject.stage();
+    write_with_secrets(&[(args.output.clone(), bytes)], &secrets)?;
+    let stage = file.stage();
     let (cost, cost_json) = cost(start);
     let beyond = saturated(&quantised, &inputs.rows);
     if json {
         let outputs: Vec<Vec<f64>> = file.outputs().map(|o| quantised.decode(o)).collect();
         output::json(&json!({
-            "proof": args.output, "proofBytes": file.proof.len(), "id": file.model,
-            "context": args.context, "batch": file.subject.batch(), "outputs": outputs,
+            "proof": args.output, "proofBytes": file.proof().len(), "id": file.model(),
+            "context": args.context, "batch": file.batch(), "outputs": outputs,
             "stage": stage.name(), "hidden": hidden(proving.model_key(), stage),
-            "opening": opening_file, "inputCommitment": file.subject.input_commitment(),
+            "opening": opening_file, "inputCommitment": file.input_commitment(),
             "inputsBeyondCalibration": beyond, "cost": cost_json,
         }))?;
     } else {
@@ -216,7 +222,7 @@ fn prove(args: &Prove, json: bool) -> anyhow::Result<bool> {
 }
 
 /// A line per input: the largest output's place, then all outputs.
-fn show_outputs(file: &ProofFile, quantised: Option<&Quantised>) -> anyhow::Result<()> {
+fn show_outputs(file: &AnyProof, quantised: Option<&Quantised>) -> anyhow::Result<()> {
     for output in file.outputs() {
         let values: Vec<String> = match quantised {
             Some(quantised) => {
@@ -232,16 +238,11 @@ fn show_outputs(file: &ProofFile, quantised: Option<&Quantised>) -> anyhow::Resu
 fn verify(args: &Verify, json: bool) -> anyhow::Result<bool> {
     let start = Instant::now();
     let key = key(&args.key)?;
-    let file = read(&args.proof, |bytes| Ok(ProofFile::parse(bytes)?))?;
+    let file = read(&args.proof, |bytes| Ok(AnyProof::parse(bytes)?))?;
     let quantised = args.model.as_deref().map(quantised).transpose()?;
-    let stage = args.stage.map(|stage| match stage {
-        ZkStage::Succinct => Stage::Succinct,
-        ZkStage::Hiding => Stage::Hiding,
-    });
     let opening = args.opening.as_deref();
     let opening = opening.map(|path| read(path, |bytes| Ok(parse_opening(bytes)?))).transpose()?;
-    let mut expected =
-        Expected { model: args.id, context: args.context, stage, input: None, opening };
+    let mut expected = Expected { model: args.id, context: args.context, input: None };
     if let (Some(path), Some(quantised)) = (&args.input, &quantised) {
         let rows = samples(path, quantised.model.network().input.len())?.rows;
         expected.input = Some(rows.iter().flat_map(|row| quantised.encode(row)).collect());
@@ -253,19 +254,19 @@ fn verify(args: &Verify, json: bool) -> anyhow::Result<bool> {
         let other = InferenceError::OtherKey(B256::from(*key.digest()));
         return Err(other).with_context(|| format!("cannot use `{}`", path.display()));
     }
-    let findings = check(&key, &file, &expected);
-    let stage = file.subject.stage();
+    let findings = findings(&key, &file, expected, opening, args.stage);
+    let stage = file.stage();
     let (cost, cost_json) = cost(start);
     if json {
         let decoded = quantised.as_ref().map(|quantised| -> Vec<Vec<f64>> {
             file.outputs().map(|output| quantised.decode(output)).collect()
         });
         output::json(&json!({
-            "verified": findings.is_empty(), "findings": findings, "id": file.model,
-            "context": file.subject.context(), "batch": file.subject.batch(),
+            "verified": findings.is_empty(), "findings": findings, "id": file.model(),
+            "context": file.context(), "batch": file.batch(),
             "stage": stage.name(), "hidden": if findings.is_empty() { hidden(&key, stage) } else { &[] },
-            "inputCommitment": file.subject.input_commitment(),
-            "outputCommitment": file.subject.output_commitment(),
+            "inputCommitment": file.input_commitment(),
+            "outputCommitment": file.output_commitment(),
             "outputs": decoded, "notShown": not_shown(&key, stage), "cost": cost_json,
         }))?;
     } else {
@@ -278,14 +279,40 @@ fn verify(args: &Verify, json: bool) -> anyhow::Result<bool> {
     Ok(findings.is_empty())
 }
 
-fn show_verdict(key: &ModelKey, file: &ProofFile, findings: &[Finding]) -> anyhow::Result<()> {
+/// What is wrong with a proof of either stage.
+fn findings(
+    key: &ModelKey,
+    file: &AnyProof,
+    mut expected: Expected,
+    opening: Option<InputOpening>,
+    demanded: Option<ZkStage>,
+) -> Vec<Finding> {
+    let demanded = demanded.map(|stage| match stage {
+        ZkStage::Succinct => Stage::Succinct,
+        ZkStage::Hiding => Stage::Hiding,
+    });
+    let got = file.stage();
+    let other = demanded.filter(|expected| *expected != got);
+    let other = other.map(|expected| Rejection::Stage { expected, got }.finding("proof"));
+    let found = match file {
+        AnyProof::Open(file) => {
+            let values = opening.map(|opening| opening.values().to_vec());
+            expected.input = expected.input.or(values);
+            check(key, file, &expected)
+        }
+        AnyProof::Hiding(file) => check_hiding(key, file, &expected, opening.as_ref()),
+    };
+    other.into_iter().chain(found).collect()
+}
+
+fn show_verdict(key: &ModelKey, file: &AnyProof, findings: &[Finding]) -> anyhow::Result<()> {
     for finding in findings {
         output::line(format!("broken {}: {}", finding.code, finding.message))?;
     }
     if findings.is_empty() {
-        let text = format!("model {} made these outputs", file.model);
+        let text = format!("model {} made these outputs", file.model());
         output::line(format!("{:<12} {text}", output::label(Label::Verified)))?;
-        let stage = file.subject.stage();
+        let stage = file.stage();
         output::say(stage_text(key, stage));
         output::say(format!("not shown: {}", not_shown(key, stage)));
     }

@@ -1,6 +1,8 @@
 //! Proofs of inference by files: a model becomes a quantised model and a key, inputs a proof, and a
 //! proof a verdict.
 
+mod any_proof;
+mod hidden;
 mod proof_file;
 mod samples;
 mod secrets;
@@ -9,14 +11,16 @@ use std::{io, path::PathBuf};
 
 use alloy_primitives::B256;
 use probity_core::Finding;
-use probity_zk::{KeyError, ModelFileError, ModelKey, Rejection, Stage, verify, verify_hiding};
+use probity_zk::{KeyError, ModelFileError, ModelKey, Stage, verify};
 use probity_zk_prover::{
-    Graph, ImportError, InputOpening, ProveError, ProvingKey, QuantiseError, Quantised, prove,
-    prove_hiding, quantise,
+    Graph, ImportError, ProveError, ProvingKey, QuantiseError, Quantised, prove, quantise,
 };
-use zeroize::Zeroizing;
 
-pub use proof_file::{ProofFile, ProofFileError, Subject};
+pub use any_proof::{AnyProof, HidingProofFile};
+pub use hidden::{
+    check_hiding, hiding_key, hiding_proving_key, prove_hidden_inputs, write_with_secrets,
+};
+pub use proof_file::{ProofFile, ProofFileError};
 pub use samples::{Samples, SamplesError};
 pub use secrets::{KeySecret, SecretFileError, fresh_seed, parse_opening, write_opening};
 
@@ -142,93 +146,39 @@ pub fn largest<T: PartialOrd>(values: &[T]) -> Option<usize> {
     (!values.is_empty()).then(|| (0..values.len()).fold(0, better))
 }
 
-/// Commits a model's weights, or takes the commitments from its key, which is quicker. The key of a
-/// secret hides the weights.
+/// Commits a model's weights, or takes the commitments from its key, which is quicker.
 pub fn proving_key(
     quantised: &Quantised,
     key: Option<ModelKey>,
-    secret: Option<&KeySecret>,
 ) -> Result<ProvingKey, InferenceError> {
     let model = quantised.model.clone();
-    let id = |key: &ModelKey| B256::from(*key.digest());
-    let Some(secret) = secret else {
-        return match key {
-            None => Ok(ProvingKey::new(model)?),
-            Some(key) if key.stage() == Stage::Hiding => Err(InferenceError::KeySecret(id(&key))),
-            Some(key) => {
-                let id = id(&key);
-                ProvingKey::with_key(model, key).ok_or(InferenceError::OtherKey(id))
+    match key {
+        None => Ok(ProvingKey::new(model)?),
+        Some(key) => {
+            let id = B256::from(*key.digest());
+            if key.stage() == Stage::Hiding {
+                return Err(InferenceError::KeySecret(id));
             }
-        };
-    };
-    if let Some(key) = &key
-        && (key.stage() != Stage::Hiding || id(key) != secret.model)
-    {
-        return Err(InferenceError::KeySecret(id(key)));
+            ProvingKey::with_key(model, key).ok_or(InferenceError::OtherKey(id))
+        }
     }
-    let made = match key {
-        None => ProvingKey::hiding(model, &secret.seed)?,
-        Some(key) => ProvingKey::with_hiding_key(model, key, &secret.seed)
-            .ok_or(InferenceError::OtherKey(secret.model))?,
-    };
-    let own = id(made.model_key()) == secret.model;
-    own.then_some(made).ok_or(InferenceError::OtherKey(secret.model))
 }
 
-/// Commits a model's weights so that the key hides them, and what it was blinded with.
-pub fn hiding_key(quantised: &Quantised) -> Result<(ProvingKey, KeySecret), InferenceError> {
-    let seed = fresh_seed()?;
-    let key = ProvingKey::hiding(quantised.model.clone(), &seed)?;
-    let model = B256::from(*key.model_key().digest());
-    Ok((key, KeySecret { model, seed }))
-}
-
-/// Proves what the model makes of all inputs at once, and checks the proof. It hides nothing.
+/// Proves what the model makes of all inputs at once, and checks the proof.
 pub fn prove_inputs(
     key: &ProvingKey,
     quantised: &Quantised,
     context: B256,
     rows: &[Vec<f32>],
 ) -> Result<ProofFile, InferenceError> {
-    let (statement, proof) = prove(key, context.0, &encode(quantised, rows))?;
-    checked(key, ProofFile { model: key_id(key), subject: Subject::Open(statement), proof })
-}
-
-/// The same without showing the inputs: with the opening of their commitment, which stays with
-/// their owner.
-pub fn prove_hidden_inputs(
-    key: &ProvingKey,
-    quantised: &Quantised,
-    context: B256,
-    rows: &[Vec<f32>],
-) -> Result<(ProofFile, InputOpening), InferenceError> {
-    let opening = InputOpening::new(encode(quantised, rows), fresh_seed()?);
-    let (statement, proof) = prove_hiding(key, context.0, &opening, &fresh_seed()?)?;
-    let file = ProofFile { model: key_id(key), subject: Subject::Hiding(statement), proof };
-    Ok((checked(key, file)?, opening))
-}
-
-fn encode(quantised: &Quantised, rows: &[Vec<f32>]) -> Vec<i8> {
-    rows.iter().flat_map(|row| quantised.encode(row)).collect()
-}
-
-fn key_id(key: &ProvingKey) -> B256 {
-    B256::from(*key.model_key().digest())
-}
-
-/// A key of the same network with other weights shows only in its proofs.
-fn checked(key: &ProvingKey, file: ProofFile) -> Result<ProofFile, InferenceError> {
-    match verdict(key.model_key(), &file) {
-        Ok(()) => Ok(file),
-        Err(_) => Err(InferenceError::OtherKey(key_id(key))),
+    let input: Vec<i8> = rows.iter().flat_map(|row| quantised.encode(row)).collect();
+    let (statement, proof) = prove(key, context.0, &input)?;
+    // A key of the same network with other weights shows only here.
+    let model_key = key.model_key();
+    if verify(model_key, &statement, &proof).is_err() {
+        return Err(InferenceError::OtherKey(B256::from(*model_key.digest())));
     }
-}
-
-fn verdict(key: &ModelKey, file: &ProofFile) -> Result<(), Rejection> {
-    match &file.subject {
-        Subject::Open(statement) => verify(key, statement, &file.proof),
-        Subject::Hiding(statement) => verify_hiding(key, statement, &file.proof),
-    }
+    Ok(ProofFile { model: B256::from(*model_key.digest()), statement, proof })
 }
 
 /// Inputs' values that lie beyond what the model was calibrated for, and are cut off there.
@@ -244,16 +194,25 @@ pub struct Expected {
     pub model: Option<B256>,
     /// What the proof is for.
     pub context: Option<B256>,
-    /// Whether the proof hides its inputs.
-    pub stage: Option<Stage>,
     /// The inputs, as integers.
     pub input: Option<Vec<i8>>,
-    /// The inputs, with the opening of their commitment.
-    pub opening: Option<InputOpening>,
 }
 
 /// What is wrong with a proof: nothing if it shows what it says, and that is what is expected.
 pub fn check(key: &ModelKey, file: &ProofFile, expected: &Expected) -> Vec<Finding> {
+    let mut findings = others(key, file.model, file.statement.context.into(), expected);
+    if expected.input.as_ref().is_some_and(|input| *input != file.statement.input) {
+        let message = "the inputs proved are not the inputs expected";
+        findings.push(Finding::error("zk.statement.input", "input", message));
+    }
+    if let Err(rejection) = verify(key, &file.statement, &file.proof) {
+        findings.push(rejection.finding("proof"));
+    }
+    findings
+}
+
+/// Whether key, model and context are those expected.
+fn others(key: &ModelKey, model: B256, context: B256, expected: &Expected) -> Vec<Finding> {
     let mut findings = vec![];
     let id = B256::from(*key.digest());
     let mut differs = |code: &str, what: &str, expected: B256, got: B256| {
@@ -263,54 +222,12 @@ pub fn check(key: &ModelKey, file: &ProofFile, expected: &Expected) -> Vec<Findi
         }
     };
     differs("zk.statement.model", "model", expected.model.unwrap_or(id), id);
-    differs("zk.statement.key", "proof's model", id, file.model);
-    let context = file.subject.context();
+    differs("zk.statement.key", "proof's model", id, model);
     differs("zk.statement.context", "context", expected.context.unwrap_or(context), context);
-    if let Some(message) = other_input(key, file, expected) {
-        findings.push(Finding::error("zk.statement.input", "input", message));
-    }
-    let got = file.subject.stage();
-    match expected.stage {
-        Some(expected) if expected != got => {
-            findings.push(Rejection::Stage { expected, got }.finding("proof"));
-        }
-        _ => {}
-    }
-    if let Err(rejection) = verdict(key, file) {
-        findings.push(rejection.finding("proof"));
-    }
     findings
 }
 
-/// What is wrong with the inputs, if others are expected.
-fn other_input(key: &ModelKey, file: &ProofFile, expected: &Expected) -> Option<&'static str> {
-    let same = |input: &[i8]| match &file.subject {
-        Subject::Open(statement) => statement.input == input,
-        Subject::Hiding(_) => false,
-    };
-    let opens = |opening: &InputOpening| match &file.subject {
-        Subject::Open(statement) => statement.input == opening.values(),
-        Subject::Hiding(statement) => {
-            opening.commit(key.network()).is_ok_and(|rows| rows == statement.input)
-        }
-    };
-    if expected.input.as_deref().is_some_and(|input| !same(input)) {
-        return Some(match file.subject {
-            Subject::Open(_) => "the inputs proved are not the inputs expected",
-            Subject::Hiding(_) => "the inputs are committed: only their opening can be compared",
-        });
-    }
-    let other = expected.opening.as_ref().is_some_and(|opening| !opens(opening));
-    other.then_some("the opening is not that of the inputs proved")
-}
-
-/// Writes files that belong together: all, or none. Nobody else may read those of the second kind.
-pub fn write(
-    files: &[(PathBuf, Vec<u8>)],
-    secrets: &[(PathBuf, Zeroizing<Vec<u8>>)],
-) -> Result<(), InferenceError> {
-    probity_store::replace_all_with_secrets(files, secrets).map_err(|source| {
-        let path = files.first().map(|(path, _)| path.clone()).unwrap_or_default();
-        InferenceError::Write { path, source }
-    })
+/// Writes files that belong together: all, or none.
+pub fn write(files: &[(PathBuf, Vec<u8>)]) -> Result<(), InferenceError> {
+    write_with_secrets(files, &[])
 }

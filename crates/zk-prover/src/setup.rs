@@ -43,7 +43,7 @@ impl ProvingKey {
         let values = pad(&model)?;
         let network = model.network();
         let rows = values.chunks(1 << network.row_bits).map(commit_small).collect();
-        let key = ModelKey::new(Stage::Succinct, network.clone(), rows)?;
+        let key = ModelKey::new(network.clone(), rows)?;
         Ok(Self { model, values, key, blinding: None })
     }
 
@@ -55,7 +55,7 @@ impl ProvingKey {
         let rows = values.chunks(1 << network.row_bits);
         let blinding = blinding(&model, seed, rows.len());
         let rows = rows.zip(blinding.iter()).map(|(row, b)| blind(commit_small(row), *b)).collect();
-        let key = ModelKey::new(Stage::Hiding, network.clone(), rows)?;
+        let key = ModelKey::hiding(network.clone(), rows)?;
         Ok(Self { model, values, key, blinding: Some(blinding) })
     }
 

@@ -53,9 +53,17 @@ pub struct ModelKey {
 }
 
 impl ModelKey {
-    /// A key from a network and the commitments of its weights' rows, which are blinded if the key is
-    /// to hide the weights.
-    pub fn new(stage: Stage, network: Network, rows: Vec<G1Affine>) -> Result<Self, KeyError> {
+    /// A key from a network and the commitments of its weights' rows.
+    pub fn new(network: Network, rows: Vec<G1Affine>) -> Result<Self, KeyError> {
+        Self::of(Stage::Succinct, network, rows)
+    }
+
+    /// The same with commitments that are blinded, so that the key hides the weights.
+    pub fn hiding(network: Network, rows: Vec<G1Affine>) -> Result<Self, KeyError> {
+        Self::of(Stage::Hiding, network, rows)
+    }
+
+    fn of(stage: Stage, network: Network, rows: Vec<G1Affine>) -> Result<Self, KeyError> {
         network.check()?;
         let expected = Plan::new(&network, 1)?.key.rows(network.row_bits);
         if rows.len() != expected {

@@ -123,16 +123,11 @@ pub fn reach(window: Window, axis: usize, out: (&[Fr], u32), at: (&[Fr], u32), t
 }
 
 /// `Σ eq(point, i)` over a tensor's valid positions, but for dimensions left out.
-pub fn mask(
-    point: &[Fr],
-    dimensions: &[u32],
-    batch: u32,
-    without: Option<std::ops::Range<usize>>,
-) -> Fr {
+pub fn mask(point: &[Fr], dimensions: &[u32], batch: u32, without: &std::ops::Range<usize>) -> Fr {
     let (batch_point, parts) = cut(point, dimensions);
     let sizes = parts.iter().zip(dimensions).enumerate();
     sizes
-        .filter(|(axis, _)| without.as_ref().is_none_or(|left_out| !left_out.contains(axis)))
+        .filter(|(axis, _)| !without.contains(axis))
         .fold(less_than(batch_point, batch as usize), |mask, (_, (part, size))| {
             mask * less_than(part, *size as usize)
         })
@@ -211,7 +206,7 @@ impl<V: Value> Walk<'_, V> {
         let input = self.plan.input.map(|input| {
             let (own, sizes) = (last(point, input.column.bits), self.network.input.dimensions());
             let value = self.tensor(0, own, &mut values)?;
-            Ok::<_, Rejection>((value, mask(own, sizes, self.statement.batch, None)))
+            Ok::<_, Rejection>((value, mask(own, sizes, self.statement.batch, &(0..0))))
         });
         let input = input.transpose()?;
         let table = |walk: &mut Self, column: usize, values: &mut Values<V>| {
@@ -300,16 +295,16 @@ impl<V: Value> Walk<'_, V> {
     fn target(&self, index: usize, values: &OperationValues<V>) -> V {
         let Some(operation) = self.network.operations.get(index) else { return Fr::ZERO.into() };
         let mask = |without| {
-            mask(&values.point, operation.shape.dimensions(), self.statement.batch, without)
+            mask(&values.point, operation.shape.dimensions(), self.statement.batch, &without)
         };
         let bytes = values.remainder.iter().cloned().rev();
         let remainder = bytes.fold(V::from(Fr::ZERO), |sum, byte| sum * Fr::from(256) + byte);
         let mut target = values.quotient.clone() * from_i64(1 << operation.shift) + remainder;
         if operation.rounding() > 0 {
-            target = target - V::from(from_i64(operation.rounding()) * mask(None));
+            target = target - V::from(from_i64(operation.rounding()) * mask(0..0));
         }
         if let Some(axes) = operation.bias_axes() {
-            target = target - values.bias.clone() * mask(Some(axes));
+            target = target - values.bias.clone() * mask(axes);
         }
         target - values.scales.clone()
     }

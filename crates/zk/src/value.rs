@@ -11,9 +11,11 @@ pub trait Value:
     Clone + From<Fr> + Add<Output = Self> + Sub<Output = Self> + Mul<Fr, Output = Self>
 {
     /// The product with another.
+    #[must_use]
     fn times(&self, other: &Self) -> Self;
 
     /// The sum of all.
+    #[must_use]
     fn total(values: impl Iterator<Item = Self>) -> Self {
         values.fold(Self::from(Fr::ZERO), |sum, value| sum + value)
     }

@@ -48,7 +48,7 @@ impl Case {
         let input = InputOpening::new(values, seed(2));
         let (statement, proof) = prove_hiding(&key, [9; 32], &input, &seed(3)).unwrap();
         assert_eq!(statement.input, input.commit(network).unwrap());
-        let case = Self { plan, input, statement, proof, key };
+        let case = Self { key, plan, input, statement, proof };
         assert_eq!(case.check(&case.proof), Ok(()));
         case
     }

@@ -83,12 +83,12 @@ fn tampered(case: &Case) -> Vec<Vector> {
         ("output", Box::new(|s, _| s.output[0] += 1)),
         ("input", Box::new(|s, _| s.input.reverse())),
         ("context", Box::new(|s, _| s.context[31] ^= 1)),
-        ("missing_row", Box::new(|s, _| drop(s.input.pop()))),
-        ("missing_output", Box::new(|s, _| drop(s.output.pop()))),
+        ("missing_row", Box::new(|s, _| s.input.truncate(1))),
+        ("missing_output", Box::new(|s, _| s.output.truncate(1))),
         ("stage", flip(4)),
         ("version", flip(3)),
         ("empty", Box::new(|_, proof| proof.truncate(5))),
-        ("truncated", Box::new(|_, proof| drop(proof.pop()))),
+        ("truncated", Box::new(move |_, proof| proof.truncate(length - 1))),
         ("longer", Box::new(|_, proof| proof.push(0))),
         ("pads", Box::new(move |_, proof| proof.copy_within(quotient.., pads))),
         ("pads_infinity", Box::new(move |_, p| p[pads..pads + POINT_BYTES].fill(0))),
@@ -116,11 +116,11 @@ fn tampered(case: &Case) -> Vec<Vector> {
 
 /// From provers that cheat.
 fn forged(case: &Case) -> Vec<Vector> {
+    type Tamper<'a> = Box<dyn Fn(&mut crate::witness::Witness<'_>) + 'a>;
     let network = case.key.model.network();
     let counts = case.plan.bytes.unwrap().multiplicity;
     let output = case.plan.operations[0].output.unwrap();
     let mut vectors = vec![];
-    type Tamper<'a> = Box<dyn Fn(&mut crate::witness::Witness<'_>) + 'a>;
     let tampers: Vec<(&str, Tamper<'_>)> = vec![
         ("input_out_of_range", Box::new(|w| w.input[0] += 256)),
         ("input_padding", Box::new(|w| w.input[6] = 1)),

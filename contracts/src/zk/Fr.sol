@@ -94,6 +94,33 @@ library Fr {
         }
     }
 
+    /// Adds `factor · eq(point, ·)` to the words from `to` on, `step` bytes apart; `bits` is at least 1.
+    function addTable(uint256 point, uint256 bits, uint256 factor, uint256 to, uint256 step)
+        internal
+        pure
+    {
+        unchecked {
+            // The last coordinate's step goes to the words themselves; the table is scratch.
+            uint256 table = scaledTable(point, bits - 1, factor);
+            assembly ("memory-safe") {
+                let p := P
+
+                mstore(0x40, table)
+                let c := mload(add(point, shl(5, sub(bits, 1))))
+                for { let end := add(table, shl(4, shl(bits, 1))) } lt(table, end) {
+                    table := add(table, 32)
+                } {
+                    let v := mload(table)
+                    let high := mulmod(v, c, p)
+                    mstore(to, addmod(mload(to), add(v, sub(p, high)), p))
+                    to := add(to, step)
+                    mstore(to, addmod(mload(to), high, p))
+                    to := add(to, step)
+                }
+            }
+        }
+    }
+
     function eq(uint256 a, uint256 b, uint256 bits) internal pure returns (uint256 product) {
         assembly ("memory-safe") {
             let p := P

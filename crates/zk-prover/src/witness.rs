@@ -1,6 +1,6 @@
 //! The witness: every column that is committed, from the interpreter's traces.
 
-use probity_zk::{Model, ModelError, Network, model::Trace, plan::Plan};
+use probity_zk::{Model, ModelError, Network, lookup::INPUT_OFFSET, model::Trace, plan::Plan};
 
 /// Padded values of a batch.
 #[derive(Debug)]
@@ -38,6 +38,11 @@ impl<'a> Witness<'a> {
         };
         witness.input =
             witness.spread(0, input.chunks(size).map(|one| one.iter().copied().map(i32::from)));
+        if let Some(plan) = plan.input {
+            let input = std::mem::take(&mut witness.input);
+            witness.put(plan.column, &input);
+            witness.input = input;
+        }
         let last = network.operations.len() - 1;
         for index in 0..=last {
             witness.operation(index, &traces);
@@ -111,6 +116,9 @@ impl<'a> Witness<'a> {
         let plan = self.plan;
         if let Some(table) = plan.bytes {
             let mut counts = vec![0; 256];
+            for value in plan.input.iter().flat_map(|input| self.column(input.column)) {
+                counts[(value + i32::from(INPUT_OFFSET)).unsigned_abs() as usize & 255] += 1;
+            }
             for column in plan.operations.iter().flat_map(|operation| &operation.remainder) {
                 for byte in self.column(*column) {
                     counts[byte.unsigned_abs() as usize & 255] += 1;

@@ -7,7 +7,7 @@
 //! |---|---|
 //! | [`network`], [`labels`], [`table`] | shapes, operations, lookup tables (§1) |
 //! | [`model`], [`mod@file`] | weights, the interpreter that defines what a network computes (§1), files |
-//! | [`key`], [`plan`] | the model key and the places of columns (§2) |
+//! | [`key`], [`plan`], [`weights`] | the model key and the places of columns (§2) |
 //! | [`transcript`], [`statement`] | Fiat–Shamir with Keccak-256 (§3) |
 //! | [`lookup`], [`operations`], [`operands`], [`opening`] | the proof's three parts (§4 to §6) |
 //! | [`field`], [`curve`], [`sumcheck`] | what they are made of |
@@ -31,6 +31,7 @@ pub mod sumcheck;
 pub mod table;
 pub mod transcript;
 mod verify;
+pub mod weights;
 
 pub use file::ModelFileError;
 pub use key::{KeyError, ModelKey};

@@ -4,7 +4,7 @@ use ff::Field;
 
 use crate::{
     Rejection,
-    field::{Fr, eq, eq_index, from_i64},
+    field::{Fr, eq_index, from_i64},
     network::Network,
     operations::AtPoint,
     plan::{Column, Plan},
@@ -32,12 +32,13 @@ pub(crate) fn verify(messages: &mut Messages<'_>, leaf_bits: u32) -> Result<Leaf
     for layer in 0..layers {
         let batch = if layer == 0 { Fr::ZERO } else { messages.challenge(Tag::LookupBatch) };
         let [numerator, denominator] = claim;
-        let (mut next, left) = sumcheck::verify(messages, numerator + batch * denominator, layer)?;
+        let claimed = numerator + batch * denominator;
+        let (mut next, left) = sumcheck::verify_with_eq(messages, claimed, &point)?;
         let ([p0, p1, q0, q1], t) = messages.array::<4>(Tag::LookupLayer)?;
         let sum = p0 * q1 + p1 * q0;
         if layer == 0 {
             root(sum, q0 * q1)?;
-        } else if left != eq(&point, &next) * (sum + batch * q0 * q1) {
+        } else if left != sum + batch * q0 * q1 {
             return Err(Rejection::LookupLayer(layer));
         }
         claim = [p0 + t * (p1 - p0), q0 + t * (q1 - q0)];
@@ -60,6 +61,9 @@ fn root(numerator: Fr, denominator: Fr) -> Result<(), Rejection> {
 
 /// Domain of the byte table's tuples; table `k` has `k + 2`.
 const BYTES_DOMAIN: u64 = 1;
+
+/// What makes an input's value a byte.
+pub const INPUT_OFFSET: u8 = 128;
 
 /// How tuples become denominators.
 #[derive(Debug, Clone, Copy)]
@@ -93,6 +97,10 @@ pub(crate) fn check_leaves(
     values: &AtPoint,
 ) -> Result<(), Rejection> {
     let mut leaves = Leaves { point: &claim.point, numerator: Fr::ZERO, denominator: Fr::ONE };
+    if let (Some(input), Some(value)) = (plan.input, values.input) {
+        let byte = fingerprint.byte(value + Fr::from(u64::from(INPUT_OFFSET)));
+        leaves.add(plan.leaves.get(input.leaves), Fr::ONE, byte);
+    }
     for ((operation, plan_of), value) in
         network.operations.iter().zip(&plan.operations).zip(&values.operations)
     {

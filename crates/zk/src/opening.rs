@@ -107,7 +107,7 @@ pub(crate) fn verify(
     let groups = group(claims, row_bits);
     let eta = powers(batching, claims.len());
     let value = claims.iter().zip(&eta).map(|(claim, weight)| claim.value * weight).sum();
-    let (point, left) = sumcheck::verify(messages, value, usize::from(row_bits))?;
+    let (point, left) = sumcheck::verify(messages, value, usize::from(row_bits), 2)?;
     let (values, theta) = messages.scalars(Tag::Groups, groups.len())?;
     let mut sum = Fr::ZERO;
     for (group, value) in groups.iter().zip(&values) {

@@ -1,5 +1,7 @@
 //! The operations' equations: evaluations, batched sumchecks, claims (reference §5).
 
+use std::collections::HashMap;
+
 use ff::Field;
 
 use crate::{
@@ -10,8 +12,10 @@ use crate::{
     opening::{Claim, Vector},
     operands::{ProductPoint, arranged},
     plan::{Column, Plan},
+    statement::packed_point,
     sumcheck::{self, suffix},
     transcript::{Messages, Tag},
+    weights,
 };
 
 /// An operation's values at its point.
@@ -34,6 +38,8 @@ pub struct OperationValues {
 /// All values at the point.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AtPoint {
+    /// The input, if it is committed.
+    pub input: Option<Fr>,
     /// Per operation.
     pub operations: Vec<OperationValues>,
     /// Multiplicities of the bytes.
@@ -51,6 +57,9 @@ pub struct Instance {
     pub term: usize,
     /// Variables summed over.
     pub variables: usize,
+    /// Whether the dense term or window before this one that reads the same tensor does so at the
+    /// same point, as those of operations of one size do: the value is sent and claimed once.
+    pub repeated: bool,
 }
 
 /// The last `count` coordinates.
@@ -80,7 +89,7 @@ pub fn bias_point<'a>(operation: &Operation, point: &'a [Fr]) -> &'a [Fr] {
 
 /// The terms that need a sumcheck, in order.
 pub fn instances(network: &Network, batch_bits: u32) -> Vec<Instance> {
-    let mut instances = vec![];
+    let (mut instances, mut read) = (vec![], HashMap::new());
     for (operation, op) in network.operations.iter().enumerate() {
         for (term, kind) in op.terms.iter().enumerate() {
             let from = network.tensor(kind.input()).dimensions();
@@ -97,10 +106,22 @@ pub fn instances(network: &Network, batch_bits: u32) -> Vec<Instance> {
                 }
                 Term::Window { .. } => from.get(1..).map_or(0, bits_of),
             };
-            instances.push(Instance { operation, term, variables: summed as usize });
+            let point = (op.shape.bits(), summed);
+            let reads = matches!(kind, Term::Dense { .. } | Term::Window { .. });
+            let repeated = reads && read.insert(kind.input(), point) == Some(point);
+            instances.push(Instance { operation, term, variables: summed as usize, repeated });
         }
     }
     instances
+}
+
+impl Network {
+    /// Shape of an instance's weights, if it has any.
+    pub fn weights(&self, instance: &Instance) -> Option<Vec<u32>> {
+        let operation = self.operations.get(instance.operation)?;
+        let term = operation.terms.get(instance.term)?;
+        term.weights(&operation.shape, self.tensor(term.input()))
+    }
 }
 
 /// `Σ_{y, tap: source within size} eq(out, y) · taps[tap] · eq(at, source)` (reference §5, `Φ`).
@@ -125,6 +146,8 @@ pub(crate) struct Walk<'a> {
     pub(crate) plan: &'a Plan,
     pub(crate) statement: &'a Statement,
     pub(crate) claims: Vec<Claim>,
+    /// What a dense term or a window read last of a tensor.
+    pub(crate) read: HashMap<usize, Fr>,
 }
 
 /// Values of a message, handed out in order.
@@ -157,11 +180,7 @@ impl Walk<'_> {
         point: &[Fr],
         values: &mut Values,
     ) -> Result<Fr, Rejection> {
-        let output = tensor
-            .checked_sub(1)
-            .and_then(|operation| self.plan.operations.get(operation))
-            .and_then(|plan| plan.output);
-        match output {
+        match self.plan.tensor(tensor) {
             Some(column) => values.next().map(|value| self.witness(column, point, value)),
             None if tensor == 0 => Ok(self.statement.input_at(self.network, point)),
             None => Ok(self.statement.output_at(self.network, point)),
@@ -176,9 +195,12 @@ impl Walk<'_> {
     ) -> Result<(AtPoint, Fr), Rejection> {
         let (values, challenge) = messages.scalars(Tag::AtPoint, self.count_at_point())?;
         let mut values = Values(values.into_iter());
+        let input = self.plan.input.map(|plan| self.input(plan.column, point, &mut values));
+        let input = input.transpose()?;
         let mut operations = vec![];
         for index in 0..self.network.operations.len() {
-            operations.push(self.operation(index, point, &mut values)?);
+            let value = self.operation(index, point, (input, &operations), &mut values)?;
+            operations.push(value);
         }
         let table = |walk: &mut Self, column: usize, values: &mut Values| {
             let bits = walk.plan.witness.get(column).bits;
@@ -195,21 +217,34 @@ impl Walk<'_> {
             });
             tables.push((count, listed.transpose()?));
         }
-        Ok((AtPoint { operations, bytes, tables }, challenge))
+        Ok((AtPoint { input, operations, bytes, tables }, challenge))
+    }
+
+    /// A committed input: its value, and that its packed chunks are those of the statement.
+    fn input(&mut self, column: usize, point: &[Fr], values: &mut Values) -> Result<Fr, Rejection> {
+        let point = last(point, self.plan.witness.get(column).bits);
+        let value = values.next()?;
+        self.witness(column, point, value);
+        let packed = packed_point(self.network, point);
+        let expected = self.statement.input_at(self.network, &packed);
+        self.witness(column, &packed, expected);
+        Ok(value)
     }
 
     fn count_at_point(&self) -> usize {
         let operations = self.network.operations.iter().zip(&self.plan.operations);
         let counts = operations.map(|(operation, plan)| {
-            let scales =
-                operation.terms.iter().filter(|term| !term.is_summed() && term.input() > 0);
+            let sent = |term: &&Term| {
+                matches!(term, Term::Arrange { .. }) && self.plan.tensor(term.input()).is_some()
+            };
             usize::from(plan.output.is_some())
                 + usize::from(operation.table.is_some())
                 + plan.remainder.len()
                 + usize::from(plan.bias.is_some())
-                + scales.count()
+                + operation.terms.iter().filter(sent).count()
         });
         counts.sum::<usize>()
+            + usize::from(self.plan.input.is_some())
             + usize::from(self.plan.bytes.is_some())
             + self
                 .plan
@@ -223,6 +258,7 @@ impl Walk<'_> {
         &mut self,
         index: usize,
         point: &[Fr],
+        (network_input, earlier): (Option<Fr>, &[OperationValues]),
         values: &mut Values,
     ) -> Result<OperationValues, Rejection> {
         let (Some(operation), Some(plan)) =
@@ -249,7 +285,13 @@ impl Walk<'_> {
             let to = operation.shape.dimensions();
             match term {
                 Term::Scale { input, coefficient } => {
-                    let value = self.tensor(usize::from(*input), point, values)?;
+                    // The same shape, so the same point: its value is known.
+                    let value = match usize::from(*input).checked_sub(1) {
+                        Some(index) => earlier.get(index).map(|values| values.output),
+                        None => network_input,
+                    };
+                    let public = || self.statement.input_at(self.network, point);
+                    let value = value.unwrap_or_else(public);
                     scales += from_i64(i64::from(*coefficient)) * value;
                 }
                 Term::Arrange { input, coefficient, labels } => {
@@ -301,7 +343,9 @@ impl Walk<'_> {
         let targets = at.operations.iter().enumerate().map(|(i, values)| self.target(i, values));
         let claim = weights.iter().zip(targets).map(|(weight, target)| weight * target).sum();
         let rounds = instances.iter().map(|instance| instance.variables).max().unwrap_or(0);
-        let (point, left) = sumcheck::verify(messages, claim, rounds)?;
+        let cubic = |instance| matches!(self.term(instance), Some(Term::Product { .. }));
+        let degree = if instances.iter().any(cubic) { 3 } else { 2 };
+        let (point, left) = sumcheck::verify(messages, claim, rounds, degree)?;
         let count = instances.iter().map(|instance| self.values_after(instance)).sum();
         let (values, challenge) = messages.scalars(Tag::AfterA, count)?;
         let (mut values, mut sum, mut convs) = (Values(values.into_iter()), Fr::ZERO, vec![]);
@@ -321,24 +365,45 @@ impl Walk<'_> {
         self.convolutions(messages, at, challenge, &convs)
     }
 
+    /// What a dense term or a window reads.
+    fn read(
+        &mut self,
+        instance: &Instance,
+        tensor: usize,
+        point: &[Fr],
+        values: &mut Values,
+    ) -> Result<Fr, Rejection> {
+        if let Some(value) = self.read.get(&tensor).filter(|_| instance.repeated) {
+            return Ok(*value);
+        }
+        let value = self.tensor(tensor, point, values)?;
+        self.read.insert(tensor, value);
+        Ok(value)
+    }
+
     fn term(&self, instance: &Instance) -> Option<&Term> {
         self.network.operations.get(instance.operation)?.terms.get(instance.term)
     }
 
     fn values_after(&self, instance: &Instance) -> usize {
+        let sent = |input: u16| self.plan.tensor(input.into()).is_some();
+        let read = |input: u16| usize::from(sent(input) && !instance.repeated);
         match self.term(instance) {
-            Some(Term::Dense { input, .. }) => 1 + usize::from(*input > 0),
+            Some(Term::Dense { input, .. }) => 1 + read(*input),
             Some(Term::Conv { .. }) => 2,
-            Some(Term::Window { input, .. }) => usize::from(*input > 0),
-            Some(Term::Product { inputs, .. }) => inputs.iter().filter(|input| **input > 0).count(),
+            Some(Term::Window { input, .. }) => read(*input),
+            Some(Term::Product { inputs, .. }) => {
+                inputs.iter().filter(|input| sent(**input)).count()
+            }
             Some(Term::Scale { .. } | Term::Arrange { .. }) | None => 0,
         }
     }
 
     fn weights(&mut self, instance: &Instance, point: &[Fr], value: Fr) -> Fr {
         let plan = self.plan.operations.get(instance.operation);
-        match plan.and_then(|plan| *plan.weights.get(instance.term)?) {
-            Some(column) => self.key(column, point, value),
+        let column = plan.and_then(|plan| *plan.weights.get(instance.term)?);
+        match column.zip(self.network.weights(instance)) {
+            Some((column, shape)) => self.key(column, &weights::point(&shape, point), value),
             None => value,
         }
     }
@@ -377,7 +442,8 @@ impl Walk<'_> {
                 let (kept, channel) = rho.split_at(rho.len().saturating_sub(channel as usize));
                 let value = values.next()?;
                 let weight = self.weights(instance, &[channel, own].concat(), value);
-                Ok(weight * self.tensor(usize::from(input), &[kept, own].concat(), values)?)
+                let point = [kept, own].concat();
+                Ok(weight * self.read(instance, usize::from(input), &point, values)?)
             }
             Term::Conv { .. } => {
                 let (_, parts) = cut(rho, to);
@@ -395,7 +461,7 @@ impl Walk<'_> {
                 let reach = reach_both(window, &parts, to, &at, from, [&ones, &ones]);
                 let channel = parts.first().copied().unwrap_or_default();
                 let point = [batch, channel, own].concat();
-                let value = self.tensor(usize::from(input), &point, values)?;
+                let value = self.read(instance, usize::from(input), &point, values)?;
                 Ok(from_i64(i64::from(coefficient)) * reach * value)
             }
         }
@@ -417,9 +483,9 @@ impl Walk<'_> {
         };
         let sizes: Vec<usize> = convs.iter().map(variables).collect();
         let rounds = sizes.iter().copied().max().unwrap_or(0);
-        let (point, left) = sumcheck::verify(messages, claim, rounds)?;
+        let (point, left) = sumcheck::verify(messages, claim, rounds, 2)?;
         let inputs = convs.iter().filter_map(|conv| self.term(&conv.instance));
-        let count = inputs.filter(|term| term.input() > 0).count();
+        let count = inputs.filter(|term| self.plan.tensor(term.input()).is_some()).count();
         let (values, challenge) = messages.scalars(Tag::AfterB, count)?;
         let (mut values, mut sum) = (Values(values.into_iter()), Fr::ZERO);
         for ((conv, weight), variables) in convs.iter().zip(&weights).zip(sizes) {

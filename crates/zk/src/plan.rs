@@ -91,6 +91,19 @@ pub struct TablePlan {
     pub values: Option<usize>,
 }
 
+/// Inputs of at least as many bits, batch included, are committed: the verifier then reads many
+/// values at once instead of evaluating their extension.
+const COMMITTED_INPUT_BITS: u32 = 9;
+
+/// A committed input's columns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InputPlan {
+    /// The input, among the witness's columns.
+    pub column: usize,
+    /// Its bytes, among the leaves.
+    pub leaves: usize,
+}
+
 /// Why a batch is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BatchError {
@@ -107,9 +120,11 @@ pub enum BatchError {
 pub struct Plan {
     /// Bits of the batch's index.
     pub batch_bits: u32,
+    /// The input, if it is committed.
+    pub input: Option<InputPlan>,
     /// Per operation.
     pub operations: Vec<OperationPlan>,
-    /// The byte table, if any remainder exists.
+    /// The byte table, if any remainder exists or the input is committed.
     pub bytes: Option<TablePlan>,
     /// Per table.
     pub tables: Vec<TablePlan>,
@@ -135,6 +150,14 @@ impl Sizes {
 }
 
 impl Plan {
+    /// The column of a tensor, if it is committed.
+    pub fn tensor(&self, tensor: usize) -> Option<usize> {
+        match tensor.checked_sub(1) {
+            None => self.input.map(|input| input.column),
+            Some(operation) => self.operations.get(operation)?.output,
+        }
+    }
+
     /// Places everything for `batch` inputs of a network that was checked.
     pub fn new(network: &Network, batch: u32) -> Result<Self, BatchError> {
         if batch == 0 {
@@ -143,6 +166,12 @@ impl Plan {
         let (mut key, mut witness, mut leaves) =
             (Sizes::default(), Sizes::default(), Sizes::default());
         let batch_bits = if batch > 1 << MAX_TENSOR_BITS { 32 } else { bits(batch) };
+        let input_bits = batch_bits + network.input.bits();
+        if input_bits > MAX_TENSOR_BITS {
+            return Err(BatchError::Size(batch));
+        }
+        let input = (input_bits >= COMMITTED_INPUT_BITS)
+            .then(|| InputPlan { column: witness.add(input_bits), leaves: leaves.add(input_bits) });
         let last = network.operations.len().saturating_sub(1);
         let mut operations = vec![];
         for (index, operation) in network.operations.iter().enumerate() {
@@ -172,10 +201,8 @@ impl Plan {
             leaves: leaves.add(bits),
             values,
         };
-        let bytes = operations
-            .iter()
-            .any(|plan| !plan.remainder.is_empty())
-            .then(|| table(BYTE_BITS, None));
+        let bytes = operations.iter().any(|plan| !plan.remainder.is_empty()) || input.is_some();
+        let bytes = bytes.then(|| table(BYTE_BITS, None));
         let tables = network.tables.iter().map(|t| {
             let bits = u32::from(t.bits());
             table(bits, t.is_listed().then(|| key.add(bits)))
@@ -187,6 +214,6 @@ impl Plan {
             return Err(BatchError::Size(batch));
         }
         let leaf_bits = leaves.len().max(1).next_power_of_two().trailing_zeros();
-        Ok(Self { batch_bits, operations, bytes, tables, key, witness, leaves, leaf_bits })
+        Ok(Self { batch_bits, input, operations, bytes, tables, key, witness, leaves, leaf_bits })
     }
 }

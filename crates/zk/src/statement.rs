@@ -6,9 +6,12 @@ use ff::Field;
 use crate::{
     Rejection,
     field::{Fr, eq_table, from_i64},
-    network::{Network, Shape},
+    network::{Network, Shape, bits},
     transcript::{Tag, Transcript},
 };
+
+/// Values packed into an integer: 2^4 bytes are below half the field's order.
+const PACKED_BITS: u32 = 4;
 
 /// A claim that a network maps inputs to outputs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,6 +79,20 @@ impl Statement {
     pub fn output_at(&self, network: &Network, point: &[Fr]) -> Fr {
         evaluate(network.output(), self.output.iter().copied(), point)
     }
+}
+
+/// The point at which an input's extension is, up to a factor, `Σ eq(point, chunk) · integer`: its chunks
+/// of up to 16 values along the last dimension, read as big-endian integers. `point`'s other
+/// coordinates say which chunks (reference §5).
+pub fn packed_point(network: &Network, point: &[Fr]) -> Vec<Fr> {
+    let last = network.input.dimensions().last().copied().unwrap_or(1);
+    let mut point = point.to_vec();
+    let mut base = Fr::from(256);
+    for coordinate in point.iter_mut().rev().take(bits(last).min(PACKED_BITS) as usize) {
+        *coordinate = (Fr::ONE + base).invert().unwrap_or(Fr::ZERO);
+        base = base.square();
+    }
+    point
 }
 
 /// `Σ eq(point, i) · value_i` over a batch of tensors, padded by zero.

@@ -8,33 +8,44 @@ use crate::{
     transcript::{Messages, Tag},
 };
 
-/// A round's polynomial of degree 3, without the coefficient that follows from the claim.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Round {
-    /// Constant, quadratic and cubic coefficient.
-    pub coefficients: [Fr; 3],
+/// The polynomial with `s(0) + s(1) = claim`, at `x`: its coefficients but for the linear one, which
+/// follows from the claim.
+fn evaluate(coefficients: &[Fr], claim: Fr, x: Fr) -> Fr {
+    let [constant, higher @ ..] = coefficients else { return claim };
+    let linear = claim - constant.double() - higher.iter().sum::<Fr>();
+    let bent = higher.iter().rev().fold(Fr::ZERO, |sum, coefficient| (sum + coefficient) * x);
+    (bent + linear) * x + constant
 }
 
-impl Round {
-    /// The polynomial with `s(0) + s(1) = claim`, at `x`.
-    pub fn evaluate(&self, claim: Fr, x: Fr) -> Fr {
-        let [constant, quadratic, cubic] = self.coefficients;
-        let linear = claim - constant.double() - quadratic - cubic;
-        ((cubic * x + quadratic) * x + linear) * x + constant
-    }
-}
-
-/// Reads `count` rounds about `claim`; returns the point and the claim left there.
+/// Reads `count` rounds of some degree about `claim`; returns the point and the claim left there.
 pub(crate) fn verify(
     messages: &mut Messages<'_>,
     mut claim: Fr,
     count: usize,
+    degree: usize,
 ) -> Result<(Vec<Fr>, Fr), Rejection> {
     let mut point = Vec::with_capacity(count);
     for _ in 0..count {
-        let (coefficients, challenge) = messages.array::<3>(Tag::Round)?;
-        claim = Round { coefficients }.evaluate(claim, challenge);
+        let (coefficients, challenge) = messages.scalars(Tag::Round, degree)?;
+        claim = evaluate(&coefficients, claim, challenge);
         point.push(challenge);
+    }
+    Ok((point, claim))
+}
+
+/// Reads the rounds of `Σ_x eq(z, x) F(x) = claim`, of which `eq` is left out: each polynomial `s`
+/// has degree 2 and `(1 − z_i) s(0) + z_i s(1)` is the claim, which gives its constant (Gruen 2024,
+/// "Some improvements for the PIOP for ZeroCheck", §3). Returns the point and `F` there.
+pub(crate) fn verify_with_eq(
+    messages: &mut Messages<'_>,
+    mut claim: Fr,
+    z: &[Fr],
+) -> Result<(Vec<Fr>, Fr), Rejection> {
+    let mut point = Vec::with_capacity(z.len());
+    for z in z {
+        let ([linear, quadratic], x) = messages.array::<2>(Tag::Round)?;
+        claim += linear * (x - z) + quadratic * (x.square() - z);
+        point.push(x);
     }
     Ok((point, claim))
 }

@@ -1,5 +1,7 @@
 //! The verifier.
 
+use std::collections::HashMap;
+
 use crate::{
     ModelKey, Rejection, Statement,
     lookup::{self, Fingerprint},
@@ -31,7 +33,7 @@ pub fn verify(key: &ModelKey, statement: &Statement, proof: &[u8]) -> Result<(),
     let mut point: Vec<_> = (0..extra).map(|_| messages.challenge(Tag::Extend)).collect();
     point.extend_from_slice(&leaf.point);
 
-    let mut walk = Walk { network, plan: &plan, statement, claims: vec![] };
+    let mut walk = Walk { network, plan: &plan, statement, claims: vec![], read: HashMap::new() };
     let (values, batching) = walk.at_point(&mut messages, &point)?;
     lookup::check_leaves(network, &plan, &Fingerprint { gamma, alpha }, &leaf, &values)?;
     let batching = walk.terms(&mut messages, &values, batching)?;

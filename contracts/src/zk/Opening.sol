@@ -290,9 +290,9 @@ library Opening {
         unchecked {
             (uint256 linear, uint256 constant_) = line(ends);
             uint256 terms = claims.terms;
-            uint256 spot = append(terms, claims.key, terms, claims.keyRows, false);
+            uint256 spot = append(terms, claims.key, terms, claims.keyRows);
             uint256 own = terms + TERM * claims.keyRows;
-            spot = append(spot, claims.witness, own, claims.rows - claims.keyRows, true);
+            spot = append(spot, claims.witness, own, claims.rows - claims.keyRows);
             spot = single(spot, ends.symmetric, ends.mu);
             spot = constants(spot, P - constant_, P - linear);
 
@@ -354,32 +354,67 @@ library Opening {
         }
     }
 
-    /// Moves terms from `from` on up to `spot`, with their points; those of the witness even with a zero
-    /// scalar, so that they are validated. The identity, which zero rows commit to, adds nothing.
-    function append(uint256 spot, uint256 points, uint256 from, uint256 count, bool all)
+    /// Puts the points into the terms from `from` on and moves these up to `spot`, without those of
+    /// the identity, which zero rows commit to and which adds nothing.
+    function append(uint256 spot, uint256 points, uint256 from, uint256 count)
         private
         pure
         returns (uint256 end)
     {
         assembly ("memory-safe") {
+            // Each coordinate of 48 bytes is 64 with zeros in front.
+            function put(to, point) {
+                calldatacopy(add(to, 16), point, 48)
+                calldatacopy(add(to, 80), add(point, 48), 48)
+            }
+            // Moves what lies between `run` and `to` up.
+            function move(up, run, to) -> behind {
+                behind := add(up, sub(to, run))
+                if iszero(eq(up, run)) { mcopy(up, run, sub(to, run)) }
+            }
+            let last := add(from, mul(count, TERM))
+            let run := from
             end := spot
-            for { let last := add(from, mul(count, TERM)) } lt(from, last) {
+            for {} lt(from, last) {} {
+                // Four at once if none of them can be the identity.
+                if gt(sub(last, from), 639) {
+                    let none :=
+                        or(
+                            or(
+                                iszero(calldataload(add(points, 16))),
+                                iszero(calldataload(add(points, 112)))
+                            ),
+                            or(
+                                iszero(calldataload(add(points, 208))),
+                                iszero(calldataload(add(points, 304)))
+                            )
+                        )
+                    if iszero(none) {
+                        calldatacopy(add(from, 16), points, 48)
+                        calldatacopy(add(from, 80), add(points, 48), 48)
+                        calldatacopy(add(from, 176), add(points, 96), 48)
+                        calldatacopy(add(from, 240), add(points, 144), 48)
+                        calldatacopy(add(from, 336), add(points, 192), 48)
+                        calldatacopy(add(from, 400), add(points, 240), 48)
+                        calldatacopy(add(from, 496), add(points, 288), 48)
+                        calldatacopy(add(from, 560), add(points, 336), 48)
+                        from := add(from, 640)
+                        points := add(points, 384)
+                        continue
+                    }
+                }
+                let x := or(calldataload(points), calldataload(add(points, 16)))
+                let y := or(calldataload(add(points, 48)), calldataload(add(points, 64)))
+                switch or(x, y)
+                case 0 {
+                    end := move(end, run, from)
+                    run := add(from, TERM)
+                }
+                default { put(from, points) }
                 from := add(from, TERM)
                 points := add(points, 96)
-            } {
-                let scalar := mload(add(from, 128))
-                if or(all, scalar) {
-                    if iszero(calldataload(add(points, 16))) {
-                        let rest := or(calldataload(points), calldataload(add(points, 48)))
-                        if iszero(or(rest, calldataload(add(points, 64)))) { continue }
-                    }
-                    // Each coordinate of 48 bytes is 64 with zeros in front.
-                    calldatacopy(add(end, 16), points, 48)
-                    calldatacopy(add(end, 80), add(points, 48), 48)
-                    mstore(add(end, 128), scalar)
-                    end := add(end, TERM)
-                }
             }
+            end := move(end, run, from)
         }
     }
 

@@ -105,9 +105,11 @@ library Plans {
 
     /// Bits of the padded index over dimensions from `first` on.
     function bitsFrom(uint256[] memory shape, uint256 first) internal pure returns (uint256 bits) {
-        unchecked {
-            for (uint256 i = first; i < shape.length; ++i) {
-                bits += shape[i] & 255;
+        assembly ("memory-safe") {
+            let spot := add(shape, shl(5, first))
+            for { let end := add(shape, shl(5, mload(shape))) } lt(spot, end) {} {
+                spot := add(spot, 32)
+                bits := add(bits, and(mload(spot), 255))
             }
         }
     }

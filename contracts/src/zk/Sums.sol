@@ -51,31 +51,42 @@ library Sums {
         }
     }
 
-    /// `Σ inner · number` over a row of bytes, of which 2^`bits` are a big-endian number each. Each is
-    /// signed, and behind the row are zeros.
-    function packedLine(uint256 data, uint256 count, uint256 bits, uint256 inner)
-        internal
-        pure
-        returns (uint256 sum)
-    {
+    /// `Σ outer · inner · number` over rows of `count` bytes, of which 2^`bits` are a big-endian number each.
+    /// Each is signed, and behind a row are zeros.
+    function packedRows(
+        uint256 data,
+        uint256 count,
+        uint256 bits,
+        uint256 inner,
+        uint256 outer,
+        uint256 rows
+    ) internal pure returns (uint256 sum) {
         assembly ("memory-safe") {
             let p := P
 
-            let width := shl(bits, 1)
-            let signs := shr(sub(128, shl(3, width)), 0x80808080808080808080808080808080)
-            for { let end := add(data, count) } lt(data, end) { data := add(data, width) } {
-                let left := sub(end, data)
-                let chunk := shr(sub(256, shl(3, width)), calldataload(data))
-                let flips := signs
-                if lt(left, width) {
-                    let behind := shl(3, sub(width, left))
-                    chunk := shl(behind, shr(behind, chunk))
-                    flips := shl(behind, shr(behind, signs))
+            let drop := sub(256, shl(add(3, bits), 1))
+            let signs := shr(drop, shl(128, 0x80808080808080808080808080808080))
+            for { let last := add(outer, shl(5, rows)) } lt(outer, last) { outer := add(outer, 32) }
+            {
+                let row := 0
+                let end := add(data, count)
+                let factor := inner
+                for {} iszero(lt(sub(end, data), shl(bits, 1))) { data := add(data, shl(bits, 1)) }
+                {
+                    // Flipping a byte's sign bit adds 128, which is taken off again.
+                    let chunk := xor(shr(drop, calldataload(data)), signs)
+                    row := addmod(row, mulmod(add(chunk, sub(p, signs)), mload(factor), p), p)
+                    factor := add(factor, 32)
                 }
-                // Flipping a byte's sign bit adds 128, which is taken off again.
-                chunk := add(xor(chunk, flips), sub(p, flips))
-                sum := addmod(sum, mulmod(chunk, mload(inner), p), p)
-                inner := add(inner, 32)
+                if lt(data, end) {
+                    let behind := shl(3, sub(shl(bits, 1), sub(end, data)))
+                    let flips := shl(behind, shr(behind, signs))
+                    let chunk := shl(behind, shr(add(drop, behind), calldataload(data)))
+                    chunk := add(xor(chunk, flips), sub(p, flips))
+                    row := addmod(row, mulmod(chunk, mload(factor), p), p)
+                    data := end
+                }
+                sum := addmod(sum, mulmod(row, mload(outer), p), p)
             }
         }
     }

@@ -237,30 +237,39 @@ library Walks {
             for (uint256 i = 0; i + 1 < shape.length; ++i) {
                 count *= shape[i] >> 8;
             }
-            uint256 place = 0;
             // Rows of one plane lie side by side; the next plane's place skips the padding.
             uint256 plane = shape.length > 1 ? shape[shape.length - 2] >> 8 : count;
-            uint256 row = plane;
-            for (; count > 0; --count) {
-                uint256 value = Fr.mul(Fr.load(outer, place), line(all) + offset);
-                sum = Fr.add(sum, value);
-                ++place;
-                if (--row == 0) {
-                    row = plane;
-                    place = Sums.following(shape, place - 1);
-                }
+            for (uint256 place = 0; count > 0; count -= plane) {
+                sum = Fr.add(sum, rows(all, outer + (place << 5), plane, offset));
+                place = Sums.following(shape, place + plane - 1);
             }
         }
     }
 
-    /// The sum over the next row.
-    function line(Public memory all) private pure returns (uint256) {
+    /// The sum over the next rows, with their factors.
+    function rows(Public memory all, uint256 outer, uint256 count, uint256 offset)
+        private
+        pure
+        returns (uint256 sum)
+    {
         unchecked {
-            (uint256 data, uint256 count, uint256 inner) = (all.data, all.last, all.inner);
-            all.data = data + count * all.width;
-            if (all.packed > 0) return Sums.packedLine(data, count, all.packed, inner);
-            if (all.width == 1) return Sums.bytesLine(data, count, inner);
-            return Sums.wordsLine(data, count, inner);
+            (uint256 data, uint256 size, uint256 inner) = (all.data, all.last, all.inner);
+            all.data = data + count * size * all.width;
+            if (all.packed > 0) {
+                return Sums.packedRows(data, size, all.packed, inner, outer, count);
+            }
+            for (; count > 0; --count) {
+                uint256 row;
+                if (all.width == 1) {
+                    row = Sums.bytesLine(data, size, inner);
+                    data += size;
+                } else {
+                    row = Sums.wordsLine(data, size, inner);
+                    data += 8 * size;
+                }
+                sum = Fr.add(sum, Fr.mul(Fr.load(outer, 0), row + offset));
+                outer += 32;
+            }
         }
     }
 

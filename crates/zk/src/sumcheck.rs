@@ -35,7 +35,7 @@ pub(crate) fn verify(
 
 /// Reads the rounds of `Σ_x eq(z, x) F(x) = claim`, of which `eq` is left out: each polynomial `s`
 /// has degree 2 and `(1 − z_i) s(0) + z_i s(1)` is the claim, which gives its constant (Gruen 2024,
-/// "Some improvements for the PIOP for ZeroCheck", §3). Returns the point and `F` there.
+/// "Some improvements for the PIOP for `ZeroCheck`"). Returns the point and `F` there.
 pub(crate) fn verify_with_eq(
     messages: &mut Messages<'_>,
     mut claim: Fr,

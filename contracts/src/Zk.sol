@@ -2,15 +2,22 @@
 pragma solidity 0.8.37;
 
 import {IZk, InferenceClaim, Reason} from "./interfaces/IZk.sol";
+import {IZkOpening} from "./interfaces/IZkOpening.sol";
 import {Fr} from "./zk/Fr.sol";
 import {Messages, Reader} from "./zk/Messages.sol";
-import {Opening} from "./zk/Opening.sol";
 import {Plan, Plans} from "./zk/Plan.sol";
 import {Terms} from "./zk/Terms.sol";
 import {Walk, Walks} from "./zk/Walk.sol";
 
 /// One verifier for all models: `docs/reference/zk-protocol.md`.
 contract Zk is IZk {
+    /// The second half: a contract holds 24,576 bytes.
+    IZkOpening public immutable OPENING;
+
+    constructor(IZkOpening opening) {
+        OPENING = opening;
+    }
+
     /// @inheritdoc IZk
     function verify(
         InferenceClaim calldata claim,
@@ -39,8 +46,32 @@ contract Zk is IZk {
             tree(walk);
             Walks.start(walk);
             uint256 batching = Terms.verify(walk, Walks.atPoint(walk));
-            Opening.verify(walk, batching, witness);
-            if (walk.reader.cursor != walk.reader.end) Messages.reject(Reason.ProofLength);
+            open(walk, batching, witness);
+        }
+    }
+
+    /// Has the claims opened by the rest of the proof.
+    function open(Walk memory walk, uint256 batching, uint256 witness) private view {
+        unchecked {
+            bytes calldata keyRows;
+            bytes calldata witnessRows;
+            bytes calldata rest;
+            Plan memory plan = walk.plan;
+            Reader memory reader = walk.reader;
+            (uint256 points, uint256 rows) = (plan.keyPoints, plan.keyRows);
+            assembly ("memory-safe") {
+                keyRows.offset := points
+                keyRows.length := mul(rows, 96)
+            }
+            rows = plan.witnessRows;
+            assembly ("memory-safe") {
+                witnessRows.offset := witness
+                witnessRows.length := mul(rows, 96)
+                rest.offset := mload(add(reader, 32))
+                rest.length := sub(mload(add(reader, 64)), rest.offset)
+            }
+            bytes memory claims = Walks.packed(walk, batching);
+            OPENING.verify(reader.state, claims, keyRows, witnessRows, rest);
         }
     }
 
@@ -55,20 +86,22 @@ contract Zk is IZk {
             Plan memory plan = walk.plan;
             uint256 inputs = claim.batch;
             for (uint256 i = 0; i < plan.input.length; ++i) {
-                inputs *= plan.input[i];
+                inputs *= plan.input[i] >> 8;
             }
             uint256 outputs = claim.batch;
             uint256[] memory shape = plan.operations[plan.operations.length - 1].shape;
             for (uint256 i = 0; i < shape.length; ++i) {
-                outputs *= shape[i];
+                outputs *= shape[i] >> 8;
             }
             bool fits = input.length == inputs && output.length == 8 * outputs;
             fits = fits && keccak256(input) == claim.input && keccak256(output) == claim.output;
             if (!fits) Messages.reject(Reason.PublicValues);
+            (uint256 from, uint256 to) = (0, 0);
             assembly ("memory-safe") {
-                mstore(add(walk, 96), input.offset)
-                mstore(add(walk, 128), output.offset)
+                from := input.offset
+                to := output.offset
             }
+            (walk.input, walk.output) = (from, to);
         }
     }
 
@@ -127,7 +160,7 @@ contract Zk is IZk {
             Reader memory reader = walk.reader;
             uint256 lambda = layer == 0 ? 0 : Messages.challenge(reader, 5);
             uint256 left = Fr.add(walk.numerator, Fr.mul(lambda, walk.denominator));
-            left = Messages.rounds(reader, left, layer, points[1] + 32);
+            left = Messages.roundsWithEq(reader, left, layer, points[0], points[1] + 32);
             uint256 t = Messages.scalars(reader, 4, 4, points[2]);
             (uint256 sum, uint256 product) = children(points[2]);
             if (layer == 0) {
@@ -135,7 +168,6 @@ contract Zk is IZk {
                 if (sum != 0) Messages.reject(Reason.LookupSum);
             } else {
                 sum = Fr.add(sum, Fr.mul(lambda, product));
-                sum = Fr.mul(Fr.eq(points[0], points[1] + 32, layer), sum);
                 if (left != sum) Messages.reject(Reason.LookupLayer);
             }
             walk.numerator = between(points[2], t);

@@ -3,6 +3,7 @@ pragma solidity 0.8.37;
 
 import {Challenges} from "../src/Challenges.sol";
 import {Payouts} from "../src/Payouts.sol";
+import {Zk} from "../src/Zk.sol";
 import {vm} from "./Vm.sol";
 
 /// The committed artifacts, put through the deterministic deployment proxy, come to lie where
@@ -22,9 +23,12 @@ contract DeploymentTest {
         address challenges = _deploy("Challenges", abi.encode(registry));
         address payouts = _deploy("Payouts", abi.encode(registry, challenges));
         _deploy("DevToken", "");
+        address opening = _deploy("ZkOpening", "");
+        address zk = _deploy("Zk", abi.encode(opening));
         vm.assertEq(address(Challenges(challenges).registry()), registry);
         vm.assertEq(address(Payouts(payouts).registry()), registry);
         vm.assertEq(address(Payouts(payouts).challenges()), challenges);
+        vm.assertEq(address(Zk(zk).OPENING()), opening);
     }
 
     function _deploy(string memory name, bytes memory arguments) private returns (address) {

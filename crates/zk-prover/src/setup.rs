@@ -4,6 +4,7 @@ use probity_zk::{
     KeyError, Model, ModelKey, NetworkError, Shape, Stage,
     model::{Weights, channel_axes, scaled_bias},
     plan::Plan,
+    weights,
 };
 
 use crate::{
@@ -121,11 +122,14 @@ fn place(
     weights: &Weights,
 ) -> Result<(), NetworkError> {
     let (channels, inner) = (Shape::new(channels)?, Shape::new(inner)?);
+    let order = weights::places(&[channels.dimensions(), inner.dimensions()].concat());
     let (places, bits) = (inner.padded(), inner.bits());
     let rows = channels.padded().into_iter().zip(own.chunks(inner.len()));
     for ((channel, row), multiplier) in rows.zip(&weights.multipliers) {
         for (place, weight) in places.iter().zip(row) {
-            values[(channel << bits) + place] = i64::from(*weight) * i64::from(*multiplier);
+            let place = (channel << bits) + place;
+            let place = order.as_ref().map_or(place, |order| order[place]);
+            values[place] = i64::from(*weight) * i64::from(*multiplier);
         }
     }
     Ok(())

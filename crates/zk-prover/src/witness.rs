@@ -1,6 +1,12 @@
 //! The witness: every column that is committed, from the interpreter's traces.
 
-use probity_zk::{Model, ModelError, Network, model::Trace, plan::Plan};
+use probity_zk::{
+    Model, ModelError, Network,
+    lookup::INPUT_OFFSET,
+    model::Trace,
+    opening::Vector,
+    plan::{InputPlan, Plan},
+};
 
 /// Padded values of a batch.
 #[derive(Debug)]
@@ -39,8 +45,15 @@ impl<'a> Witness<'a> {
             outputs: vec![],
             result: vec![],
         };
-        if plan.input.is_some() {
-            witness.valid = pad_input(network, plan.batch_bits, &vec![1; input.len()]);
+        match plan.input {
+            Some(place) if place.hidden.is_some() => {
+                witness.valid = pad_input(network, plan.batch_bits, &vec![1; input.len()]);
+            }
+            Some(place) => {
+                let from = place.column.offset;
+                witness.values[from..from + witness.input.len()].copy_from_slice(&witness.input);
+            }
+            None => {}
         }
         let last = network.operations.len() - 1;
         for index in 0..=last {
@@ -110,18 +123,38 @@ impl<'a> Witness<'a> {
         self.outputs.push(output);
     }
 
+    /// Values of a committed input that are looked up as bytes: padding's too if they are public.
+    fn bytes_of_input(&self) -> Vec<i32> {
+        let Some(input) = self.plan.input else { return vec![] };
+        match input.hidden {
+            None => self.committed_input(input).to_vec(),
+            Some(_) => {
+                let valid = self.input.iter().zip(&self.valid).filter(|(_, valid)| **valid == 1);
+                valid.map(|(value, _)| *value).collect()
+            }
+        }
+    }
+
+    /// A committed input as its vector has it.
+    pub(crate) fn committed_input(&self, input: InputPlan) -> &[i32] {
+        match input.vector {
+            Vector::Input => &self.input,
+            _ => &self.values[input.column.offset..input.column.offset + (1 << input.column.bits)],
+        }
+    }
+
     /// Counts how often each table's entry is looked up, padding included.
     fn count(&mut self) {
         let plan = self.plan;
         if let Some(table) = plan.bytes {
             let mut counts = vec![0; 256];
+            for value in self.bytes_of_input() {
+                counts[(value + i32::from(INPUT_OFFSET)).unsigned_abs() as usize & 255] += 1;
+            }
             for column in plan.operations.iter().flat_map(|operation| &operation.remainder) {
                 for byte in self.column(*column) {
                     counts[byte.unsigned_abs() as usize & 255] += 1;
                 }
-            }
-            for (value, _) in self.input.iter().zip(&self.valid).filter(|(_, valid)| **valid == 1) {
-                counts[(value + 128).unsigned_abs() as usize & 255] += 1;
             }
             self.put(table.multiplicity, &counts);
         }

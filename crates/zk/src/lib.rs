@@ -7,7 +7,7 @@
 //! |---|---|
 //! | [`network`], [`labels`], [`table`] | shapes, operations, lookup tables (§1) |
 //! | [`model`], [`mod@file`] | weights, the interpreter that defines what a network computes (§1), files |
-//! | [`key`], [`plan`] | the model key and the places of columns (§2) |
+//! | [`key`], [`plan`], [`weights`] | the model key and the places of columns (§2) |
 //! | [`transcript`], [`statement`] | Fiat–Shamir with Keccak-256 (§3) |
 //! | [`lookup`], [`operations`], [`operands`], [`opening`] | the proof's three parts (§4 to §6) |
 //! | [`hiding`], [`value`] | the same under masks (§8) |
@@ -35,6 +35,7 @@ pub mod table;
 pub mod transcript;
 pub mod value;
 mod verify;
+pub mod weights;
 
 pub use file::ModelFileError;
 pub use hiding::verify_hiding;

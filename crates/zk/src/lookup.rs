@@ -4,7 +4,7 @@ use ff::Field;
 
 use crate::{
     Rejection,
-    field::{Fr, eq, eq_index, from_i64},
+    field::{Fr, eq_index, from_i64},
     network::Network,
     operations::AtPoint,
     plan::{Column, Plan},
@@ -36,14 +36,15 @@ pub(crate) fn verify<D: Dialogue>(
     for layer in 0..layers {
         let batch = if layer == 0 { Fr::ZERO } else { messages.challenge(Tag::LookupBatch) };
         let [numerator, denominator] = claim;
-        let (mut next, left) = sumcheck::verify(messages, numerator + denominator * batch, layer)?;
+        let claimed = numerator + denominator * batch;
+        let (mut next, left) = sumcheck::verify_with_eq(messages, claimed, &point)?;
         let ([p0, p1, q0, q1], t) = messages.array::<4>(Tag::LookupLayer)?;
         let sum = p0.times(&q1) + p1.times(&q0);
         if layer == 0 {
             messages.nonzero([&q0, &q1], Rejection::LookupDenominator)?;
             messages.zero(sum, Rejection::LookupSum)?;
         } else {
-            let children = (sum + q0.times(&q1) * batch) * eq(&point, &next);
+            let children = sum + q0.times(&q1) * batch;
             messages.zero(left - children, Rejection::LookupLayer(layer))?;
         }
         claim = [p0 * (Fr::ONE - t) + p1 * t, q0 * (Fr::ONE - t) + q1 * t];
@@ -56,8 +57,9 @@ pub(crate) fn verify<D: Dialogue>(
 
 /// Domain of the byte table's tuples; table `k` has `k + 2`.
 const BYTES_DOMAIN: u64 = 1;
-/// Makes a byte of an int8.
-const INPUT_SHIFT: u64 = 128;
+
+/// What makes an input's value a byte.
+pub const INPUT_OFFSET: u8 = 128;
 
 /// How tuples become denominators.
 #[derive(Debug, Clone, Copy)]
@@ -83,7 +85,7 @@ impl Fingerprint {
     /// Denominator of a committed input's value: of the byte `value + 128` where `mask` is 1, of the
     /// tuple that only zero satisfies where it is 0.
     pub fn input<V: Value>(&self, value: V, mask: Fr) -> V {
-        let valid = Fr::from(BYTES_DOMAIN) + self.gamma * Fr::from(INPUT_SHIFT);
+        let valid = Fr::from(BYTES_DOMAIN) + self.gamma * Fr::from(u64::from(INPUT_OFFSET));
         V::from(self.alpha + valid * mask) + value * self.gamma
     }
 }
@@ -99,6 +101,15 @@ pub(crate) fn check_leaves<D: Dialogue>(
     values: &AtPoint<D::Value>,
 ) -> Result<(), Rejection> {
     let mut leaves = Leaves::<D::Value>::new(&claim.point);
+    if let (Some(input), Some((value, mask))) = (plan.input, &values.input) {
+        let own = fingerprint.input(value.clone(), *mask);
+        leaves.add(plan.leaves.get(input.leaves), Fr::ONE, own);
+        if let Some(padding) = input.hidden {
+            let count = -Fr::from(padding.count as u64);
+            let zero = fingerprint.input(Fr::ZERO, Fr::ZERO);
+            leaves.add(plan.leaves.get(padding.zero), count, zero);
+        }
+    }
     for ((operation, plan_of), value) in
         network.operations.iter().zip(&plan.operations).zip(&values.operations)
     {
@@ -110,12 +121,6 @@ pub(crate) fn check_leaves<D: Dialogue>(
             let entry = fingerprint.entry(usize::from(table), u, y);
             leaves.add(plan.leaves.get(leaf), Fr::ONE, entry);
         }
-    }
-    if let (Some(input), Some((value, mask))) = (&plan.input, &values.input) {
-        let own = fingerprint.input(value.clone(), *mask);
-        leaves.add(plan.leaves.get(input.leaves), Fr::ONE, own);
-        let padding = -Fr::from(input.padding as u64);
-        leaves.add(plan.leaves.get(input.zero), padding, fingerprint.input(Fr::ZERO, Fr::ZERO));
     }
     if let (Some(table), Some(count)) = (plan.bytes, &values.bytes) {
         let column = plan.leaves.get(table.leaves);

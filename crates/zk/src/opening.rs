@@ -122,7 +122,7 @@ pub(crate) fn reduce<D: Dialogue>(
     let eta = powers(batching, claims.len());
     let weighted = claims.iter().zip(&eta).map(|(claim, weight)| claim.value.clone() * *weight);
     let value = D::Value::total(weighted);
-    let (point, left) = sumcheck::verify(messages, value, usize::from(row_bits))?;
+    let (point, left) = sumcheck::verify(messages, value, usize::from(row_bits), 2)?;
     let (values, challenge) = messages.scalars(Tag::Groups, groups.len())?;
     let weight = |group: &RowGroup| -> Fr {
         let members = group.claims.iter().filter_map(|i| Some((claims.get(*i)?, eta.get(*i)?)));

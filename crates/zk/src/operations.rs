@@ -1,5 +1,7 @@
 //! The operations' equations: evaluations, batched sumchecks, claims (reference §5).
 
+use std::collections::HashMap;
+
 use ff::Field;
 
 use crate::{
@@ -9,10 +11,12 @@ use crate::{
     network::{Network, Operation, Term, Window, bits, bits_of},
     opening::{Claim, Vector},
     operands::{ProductPoint, arranged},
-    plan::{Column, Plan},
+    plan::{Column, InputPlan, Plan},
+    statement::packed_point,
     sumcheck::{self, suffix},
     transcript::{Dialogue, Tag},
     value::Value,
+    weights,
 };
 
 /// An operation's values at its point.
@@ -35,10 +39,10 @@ pub struct OperationValues<V = Fr> {
 /// All values at the point.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AtPoint<V = Fr> {
+    /// A committed input, and 1 where its values are looked up as bytes, 0 where as nothing but zero.
+    pub input: Option<(V, Fr)>,
     /// Per operation.
     pub operations: Vec<OperationValues<V>>,
-    /// A committed input, and its mask.
-    pub input: Option<(V, Fr)>,
     /// Multiplicities of the bytes.
     pub bytes: Option<V>,
     /// Multiplicities of each table, and what a listed one holds.
@@ -54,6 +58,9 @@ pub struct Instance {
     pub term: usize,
     /// Variables summed over.
     pub variables: usize,
+    /// Whether the dense term or window before this one that reads the same tensor does so at the
+    /// same point, as those of operations of one size do: the value is sent and claimed once.
+    pub repeated: bool,
 }
 
 /// The last `count` coordinates.
@@ -83,7 +90,7 @@ pub fn bias_point<'a>(operation: &Operation, point: &'a [Fr]) -> &'a [Fr] {
 
 /// The terms that need a sumcheck, in order.
 pub fn instances(network: &Network, batch_bits: u32) -> Vec<Instance> {
-    let mut instances = vec![];
+    let (mut instances, mut read) = (vec![], HashMap::new());
     for (operation, op) in network.operations.iter().enumerate() {
         for (term, kind) in op.terms.iter().enumerate() {
             let from = network.tensor(kind.input()).dimensions();
@@ -100,10 +107,22 @@ pub fn instances(network: &Network, batch_bits: u32) -> Vec<Instance> {
                 }
                 Term::Window { .. } => from.get(1..).map_or(0, bits_of),
             };
-            instances.push(Instance { operation, term, variables: summed as usize });
+            let point = (op.shape.bits(), summed);
+            let reads = matches!(kind, Term::Dense { .. } | Term::Window { .. });
+            let repeated = reads && read.insert(kind.input(), point) == Some(point);
+            instances.push(Instance { operation, term, variables: summed as usize, repeated });
         }
     }
     instances
+}
+
+impl Network {
+    /// Shape of an instance's weights, if it has any.
+    pub fn weights(&self, instance: &Instance) -> Option<Vec<u32>> {
+        let operation = self.operations.get(instance.operation)?;
+        let term = operation.terms.get(instance.term)?;
+        term.weights(&operation.shape, self.tensor(term.input()))
+    }
 }
 
 /// `Σ_{y, tap: source within size} eq(out, y) · taps[tap] · eq(at, source)` (reference §5, `Φ`).
@@ -140,6 +159,8 @@ pub(crate) struct Walk<'a, V> {
     /// Without inputs where they are committed.
     pub(crate) statement: &'a Statement,
     pub(crate) claims: Vec<Claim<V>>,
+    /// What a dense term or a window read last of a tensor.
+    pub(crate) read: HashMap<usize, V>,
 }
 
 /// Values of a message, handed out in order.
@@ -172,23 +193,13 @@ impl<V: Value> Walk<'_, V> {
         point: &[Fr],
         values: &mut Values<V>,
     ) -> Result<V, Rejection> {
-        let output = tensor
-            .checked_sub(1)
-            .and_then(|operation| self.plan.operations.get(operation))
-            .and_then(|plan| plan.output);
-        match (output, self.plan.input) {
-            (Some(column), _) => values.next().map(|value| self.witness(column, point, value)),
-            (None, Some(input)) if tensor == 0 => {
-                values.next().map(|value| self.claim(Vector::Input, input.column, point, value))
+        match self.plan.tensor(tensor) {
+            Some((vector, column)) => {
+                values.next().map(|value| self.claim(vector, column, point, value))
             }
-            (None, _) if tensor == 0 => Ok(self.statement.input_at(self.network, point).into()),
-            (None, _) => Ok(self.statement.output_at(self.network, point).into()),
+            None if tensor == 0 => Ok(self.statement.input_at(self.network, point).into()),
+            None => Ok(self.statement.output_at(self.network, point).into()),
         }
-    }
-
-    /// Whether a term's operand is sent.
-    fn is_sent(&self, tensor: usize) -> bool {
-        tensor > 0 || self.plan.input.is_some()
     }
 
     /// Reads the values at `point`; returns them and the batching challenge.
@@ -199,16 +210,14 @@ impl<V: Value> Walk<'_, V> {
     ) -> Result<(AtPoint<V>, Fr), Rejection> {
         let (values, challenge) = messages.scalars(Tag::AtPoint, self.count_at_point())?;
         let mut values = Values(values.into_iter());
+        let input = self.plan.input.map(|input| self.input(input, point, &mut values));
+        let input = input.transpose()?;
+        let of_input = input.as_ref().map(|(value, _)| value);
         let mut operations = vec![];
         for index in 0..self.network.operations.len() {
-            operations.push(self.operation(index, point, &mut values)?);
+            let value = self.operation(index, point, (of_input, &operations), &mut values)?;
+            operations.push(value);
         }
-        let input = self.plan.input.map(|input| {
-            let (own, sizes) = (last(point, input.column.bits), self.network.input.dimensions());
-            let value = self.tensor(0, own, &mut values)?;
-            Ok::<_, Rejection>((value, mask(own, sizes, self.statement.batch, &(0..0))))
-        });
-        let input = input.transpose()?;
         let table = |walk: &mut Self, column: usize, values: &mut Values<V>| {
             let bits = walk.plan.witness.get(column).bits;
             values.next().map(|value| walk.witness(column, last(point, bits), value))
@@ -224,21 +233,40 @@ impl<V: Value> Walk<'_, V> {
             });
             tables.push((count, listed.transpose()?));
         }
-        Ok((AtPoint { operations, input, bytes, tables }, challenge))
+        Ok((AtPoint { input, operations, bytes, tables }, challenge))
+    }
+
+    /// A committed input's value. Of a public one, that its packed chunks are those of the statement;
+    /// of a hidden one, which positions have values.
+    fn input(
+        &mut self,
+        input: InputPlan,
+        point: &[Fr],
+        values: &mut Values<V>,
+    ) -> Result<(V, Fr), Rejection> {
+        let point = last(point, input.column.bits);
+        let value = self.tensor(0, point, values)?;
+        if input.hidden.is_some() {
+            let sizes = self.network.input.dimensions();
+            return Ok((value, mask(point, sizes, self.statement.batch, &(0..0))));
+        }
+        let packed = packed_point(self.network, point);
+        let expected = self.statement.input_at(self.network, &packed);
+        self.claim(input.vector, input.column, &packed, expected.into());
+        Ok((value, Fr::ONE))
     }
 
     fn count_at_point(&self) -> usize {
         let operations = self.network.operations.iter().zip(&self.plan.operations);
         let counts = operations.map(|(operation, plan)| {
-            let scales = operation
-                .terms
-                .iter()
-                .filter(|term| !term.is_summed() && self.is_sent(term.input()));
+            let sent = |term: &&Term| {
+                matches!(term, Term::Arrange { .. }) && self.plan.tensor(term.input()).is_some()
+            };
             usize::from(plan.output.is_some())
                 + usize::from(operation.table.is_some())
                 + plan.remainder.len()
                 + usize::from(plan.bias.is_some())
-                + scales.count()
+                + operation.terms.iter().filter(sent).count()
         });
         let tables = self.plan.tables.iter().map(|table| 1 + usize::from(table.values.is_some()));
         counts.sum::<usize>()
@@ -251,6 +279,7 @@ impl<V: Value> Walk<'_, V> {
         &mut self,
         index: usize,
         point: &[Fr],
+        (network_input, earlier): (Option<&V>, &[OperationValues<V>]),
         values: &mut Values<V>,
     ) -> Result<OperationValues<V>, Rejection> {
         let (Some(operation), Some(plan)) =
@@ -277,7 +306,13 @@ impl<V: Value> Walk<'_, V> {
             let to = operation.shape.dimensions();
             match term {
                 Term::Scale { input, coefficient } => {
-                    let value = self.tensor(usize::from(*input), point, values)?;
+                    // The same shape, so the same point: its value is known.
+                    let value = match usize::from(*input).checked_sub(1) {
+                        Some(index) => earlier.get(index).map(|values| &values.output),
+                        None => network_input,
+                    };
+                    let public = || self.statement.input_at(self.network, point).into();
+                    let value = value.cloned().unwrap_or_else(public);
                     scales = scales + value * from_i64(i64::from(*coefficient));
                 }
                 Term::Arrange { input, coefficient, labels } => {
@@ -321,7 +356,9 @@ impl<V: Value> Walk<'_, V> {
         let targets = at.operations.iter().enumerate().map(|(i, values)| self.target(i, values));
         let claim = V::total(targets.zip(&weights).map(|(target, weight)| target * *weight));
         let rounds = instances.iter().map(|instance| instance.variables).max().unwrap_or(0);
-        let (point, left) = sumcheck::verify(messages, claim, rounds)?;
+        let cubic = |instance| matches!(self.term(instance), Some(Term::Product { .. }));
+        let degree = if instances.iter().any(cubic) { 3 } else { 2 };
+        let (point, left) = sumcheck::verify(messages, claim, rounds, degree)?;
         let count = instances.iter().map(|instance| self.values_after(instance)).sum();
         let (values, challenge) = messages.scalars(Tag::AfterA, count)?;
         let (mut values, mut convs) = (Values(values.into_iter()), vec![]);
@@ -340,17 +377,35 @@ impl<V: Value> Walk<'_, V> {
         self.convolutions(messages, at, challenge, &convs)
     }
 
+    /// What a dense term or a window reads.
+    fn read(
+        &mut self,
+        instance: &Instance,
+        tensor: usize,
+        point: &[Fr],
+        values: &mut Values<V>,
+    ) -> Result<V, Rejection> {
+        if let Some(value) = self.read.get(&tensor).filter(|_| instance.repeated) {
+            return Ok(value.clone());
+        }
+        let value = self.tensor(tensor, point, values)?;
+        self.read.insert(tensor, value.clone());
+        Ok(value)
+    }
+
     fn term(&self, instance: &Instance) -> Option<&Term> {
         self.network.operations.get(instance.operation)?.terms.get(instance.term)
     }
 
     fn values_after(&self, instance: &Instance) -> usize {
+        let sent = |input: u16| self.plan.tensor(input.into()).is_some();
+        let read = |input: u16| usize::from(sent(input) && !instance.repeated);
         match self.term(instance) {
-            Some(Term::Dense { input, .. }) => 1 + usize::from(self.is_sent(usize::from(*input))),
+            Some(Term::Dense { input, .. }) => 1 + read(*input),
             Some(Term::Conv { .. }) => 2,
-            Some(Term::Window { input, .. }) => usize::from(self.is_sent(usize::from(*input))),
+            Some(Term::Window { input, .. }) => read(*input),
             Some(Term::Product { inputs, .. }) => {
-                inputs.iter().filter(|input| self.is_sent(usize::from(**input))).count()
+                inputs.iter().filter(|input| sent(**input)).count()
             }
             Some(Term::Scale { .. } | Term::Arrange { .. }) | None => 0,
         }
@@ -358,8 +413,9 @@ impl<V: Value> Walk<'_, V> {
 
     fn weights(&mut self, instance: &Instance, point: &[Fr], value: V) -> V {
         let plan = self.plan.operations.get(instance.operation);
-        match plan.and_then(|plan| *plan.weights.get(instance.term)?) {
-            Some(column) => self.key(column, point, value),
+        let column = plan.and_then(|plan| *plan.weights.get(instance.term)?);
+        match column.zip(self.network.weights(instance)) {
+            Some((column, shape)) => self.key(column, &weights::point(&shape, point), value),
             None => value,
         }
     }
@@ -398,7 +454,8 @@ impl<V: Value> Walk<'_, V> {
                 let (kept, channel) = rho.split_at(rho.len().saturating_sub(channel as usize));
                 let value = values.next()?;
                 let weight = self.weights(instance, &[channel, own].concat(), value);
-                Ok(weight.times(&self.tensor(usize::from(input), &[kept, own].concat(), values)?))
+                let point = [kept, own].concat();
+                Ok(weight.times(&self.read(instance, usize::from(input), &point, values)?))
             }
             Term::Conv { .. } => {
                 let (_, parts) = cut(rho, to);
@@ -417,7 +474,7 @@ impl<V: Value> Walk<'_, V> {
                 let reach = reach_both(window, &parts, to, &at, from, [&ones, &ones]);
                 let channel = parts.first().copied().unwrap_or_default();
                 let point = [batch, channel, own].concat();
-                let value = self.tensor(usize::from(input), &point, values)?;
+                let value = self.read(instance, usize::from(input), &point, values)?;
                 Ok(value * (from_i64(i64::from(coefficient)) * reach))
             }
         }
@@ -439,9 +496,9 @@ impl<V: Value> Walk<'_, V> {
         };
         let sizes: Vec<usize> = convs.iter().map(variables).collect();
         let rounds = sizes.iter().copied().max().unwrap_or(0);
-        let (point, left) = sumcheck::verify(messages, V::total(gathered), rounds)?;
+        let (point, left) = sumcheck::verify(messages, V::total(gathered), rounds, 2)?;
         let inputs = convs.iter().filter_map(|conv| self.term(&conv.instance));
-        let count = inputs.filter(|term| self.is_sent(term.input())).count();
+        let count = inputs.filter(|term| self.plan.tensor(term.input()).is_some()).count();
         let (values, challenge) = messages.scalars(Tag::AfterB, count)?;
         let (mut values, mut sum) = (Values(values.into_iter()), V::from(Fr::ZERO));
         for ((conv, weight), variables) in convs.iter().zip(&weights).zip(sizes) {

@@ -7,10 +7,13 @@ use crate::{
     Rejection,
     curve::{G1Affine, encode_point},
     field::{Fr, eq_table, from_i64},
-    network::{Network, Shape},
+    network::{Network, Shape, bits},
     plan::Plan,
     transcript::{Tag, Transcript},
 };
+
+/// Values packed into an integer: 2^4 bytes are below half the field's order.
+const PACKED_BITS: u32 = 4;
 
 /// A claim that a network maps inputs to outputs.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -125,6 +128,20 @@ impl HidingStatement {
         let outputs = (self.batch as usize).saturating_mul(network.output().len());
         count("output", outputs, self.output.len())
     }
+}
+
+/// The point at which an input's extension is, up to a factor, `Σ eq(point, chunk) · integer`: its chunks
+/// of up to 16 values along the last dimension, read as big-endian integers. `point`'s other
+/// coordinates say which chunks (reference §5).
+pub fn packed_point(network: &Network, point: &[Fr]) -> Vec<Fr> {
+    let last = network.input.dimensions().last().copied().unwrap_or(1);
+    let mut point = point.to_vec();
+    let mut base = Fr::from(256);
+    for coordinate in point.iter_mut().rev().take(bits(last).min(PACKED_BITS) as usize) {
+        *coordinate = (Fr::ONE + base).invert().unwrap_or(Fr::ZERO);
+        base = base.square();
+    }
+    point
 }
 
 /// `Σ eq(point, i) · value_i` over a batch of tensors, padded by zero.

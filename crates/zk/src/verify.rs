@@ -1,5 +1,7 @@
 //! The verifier of proofs that hide nothing, and what both verifiers share.
 
+use std::collections::HashMap;
+
 use crate::{
     ModelKey, Network, Rejection, Stage, Statement,
     curve::G1Affine,
@@ -69,7 +71,7 @@ pub(crate) fn checks<D: Dialogue>(
     let mut point: Vec<_> = (0..extra).map(|_| messages.challenge(Tag::Extend)).collect();
     point.extend_from_slice(&leaf.point);
 
-    let mut walk = Walk { network, plan, statement, claims: vec![] };
+    let mut walk = Walk { network, plan, statement, claims: vec![], read: HashMap::new() };
     let (values, batching) = walk.at_point(messages, &point)?;
     let fingerprint = Fingerprint { gamma, alpha };
     lookup::check_leaves(messages, network, plan, &fingerprint, leaf, &values)?;

@@ -213,19 +213,24 @@ library Opening {
         unchecked {
             uint256 power = 1;
             uint256 sum = 0;
+            uint256[2] memory last;
             for (uint256 i = 0; i < count; ++i) {
                 uint256 own = Fr.load(values, i);
                 sum = Fr.add(sum, Fr.mul(Fr.load(groups, 2 * i), own));
                 value = Fr.add(value, Fr.mul(power, own));
-                spread(claims, Fr.load(groups, 2 * i + 1), power);
+                spread(claims, Fr.load(groups, 2 * i + 1), power, last);
                 power = Fr.mul(power, theta);
             }
             if (sum != left) Messages.reject(Reason.Evaluations);
         }
     }
 
-    /// Adds a group's share to the scalars of the rows it folds.
-    function spread(Claims memory claims, uint256 spot, uint256 theta) private pure {
+    /// Adds a group's share to the scalars of the rows it folds. `last` keeps the last table: operations
+    /// of one size fold their weights alike.
+    function spread(Claims memory claims, uint256 spot, uint256 theta, uint256[2] memory last)
+        private
+        pure
+    {
         unchecked {
             uint256 column = Fr.load(spot, 0);
             uint256 to = termOf(claims, column) + 128;
@@ -237,7 +242,16 @@ library Opening {
                 return;
             }
             uint256 point = column & SHARED > 0 ? claims.from - (bits << 5) : spot + 64;
-            Fr.addTable(point, bits - claims.rowBits, theta, to, TERM);
+            bits -= claims.rowBits;
+            uint256 id;
+            assembly ("memory-safe") {
+                id := keccak256(point, shl(5, bits))
+            }
+            if (last[0] != id) {
+                last[0] = id;
+                last[1] = Fr.eqTable(point, bits);
+            }
+            Fr.addScaled(last[1], 1 << bits, theta, to, TERM);
         }
     }
 

@@ -71,6 +71,18 @@ library Sums {
                 let row := 0
                 let end := add(data, count)
                 let factor := inner
+                if eq(bits, 4) {
+                    // Two chunks of 16 bytes are a word.
+                    for {} iszero(lt(sub(end, data), 32)) { data := add(data, 32) } {
+                        let word := xor(calldataload(data), or(signs, shl(128, signs)))
+                        let high := mulmod(add(shr(128, word), sub(p, signs)), mload(factor), p)
+                        word := add(and(word, shr(128, not(0))), sub(p, signs))
+                        factor := add(factor, 32)
+                        high := add(high, mulmod(word, mload(factor), p))
+                        row := addmod(row, high, p)
+                        factor := add(factor, 32)
+                    }
+                }
                 for {} iszero(lt(sub(end, data), shl(bits, 1))) { data := add(data, shl(bits, 1)) }
                 {
                     // Flipping a byte's sign bit adds 128, which is taken off again.

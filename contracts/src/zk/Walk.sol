@@ -34,6 +34,8 @@ struct Walk {
     uint256 reads;
     /// A committed input's value at the tree's point.
     uint256 inputValue;
+    /// The last sums along windows' axes, and what they are of.
+    uint256[4] sums;
 }
 
 /// The operations' equations (reference §5) and the lookups' leaves (reference §4).

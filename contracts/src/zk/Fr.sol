@@ -116,6 +116,24 @@ library Fr {
         }
     }
 
+    /// Writes a table, an even number of values, times `factor` to the words from `to` on, `step`
+    /// bytes apart.
+    function putScaled(uint256 table, uint256 count, uint256 factor, uint256 to, uint256 step)
+        internal
+        pure
+    {
+        assembly ("memory-safe") {
+            let p := P
+
+            for { let end := add(table, shl(5, count)) } lt(table, end) { table := add(table, 64) }
+            {
+                mstore(to, mulmod(mload(table), factor, p))
+                mstore(add(to, step), mulmod(mload(add(table, 32)), factor, p))
+                to := add(to, shl(1, step))
+            }
+        }
+    }
+
     /// Adds a table, an even number of values, times `factor` to the words from `to` on, `step` bytes
     /// apart.
     function addScaled(uint256 table, uint256 count, uint256 factor, uint256 to, uint256 step)

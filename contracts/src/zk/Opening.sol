@@ -125,8 +125,8 @@ library Opening {
                 if (known == 0) {
                     known = ++count;
                     assembly ("memory-safe") {
-                        // Of no use if several rows are folded.
-                        mstore(label, known)
+                        // The first group's, if several rows are folded.
+                        if iszero(mload(label)) { mstore(label, known) }
                     }
                     assembly ("memory-safe") {
                         let group := add(groups, shl(6, sub(known, 1)))
@@ -218,19 +218,22 @@ library Opening {
                 uint256 own = Fr.load(values, i);
                 sum = Fr.add(sum, Fr.mul(Fr.load(groups, 2 * i), own));
                 value = Fr.add(value, Fr.mul(power, own));
-                spread(claims, Fr.load(groups, 2 * i + 1), power, last);
+                spread(claims, Fr.load(groups, 2 * i + 1), i + 1, power, last);
                 power = Fr.mul(power, theta);
             }
             if (sum != left) Messages.reject(Reason.Evaluations);
         }
     }
 
-    /// Adds a group's share to the scalars of the rows it folds. `last` keeps the last table: operations
+    /// Adds the share of a group with a number to the scalars of the rows it folds. `last` keeps the last table: operations
     /// of one size fold their weights alike.
-    function spread(Claims memory claims, uint256 spot, uint256 theta, uint256[2] memory last)
-        private
-        pure
-    {
+    function spread(
+        Claims memory claims,
+        uint256 spot,
+        uint256 group_,
+        uint256 theta,
+        uint256[2] memory last
+    ) private pure {
         unchecked {
             uint256 column = Fr.load(spot, 0);
             uint256 to = termOf(claims, column) + 128;
@@ -251,7 +254,12 @@ library Opening {
                 last[0] = id;
                 last[1] = Fr.eqTable(point, bits);
             }
-            Fr.addScaled(last[1], 1 << bits, theta, to, TERM);
+            // Nobody else has shares of a column of several rows; the first group finds zeros.
+            if (Fr.load(to - 32, 0) == group_) {
+                Fr.putScaled(last[1], 1 << bits, theta, to, TERM);
+            } else {
+                Fr.addScaled(last[1], 1 << bits, theta, to, TERM);
+            }
         }
     }
 

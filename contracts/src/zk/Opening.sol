@@ -58,7 +58,7 @@ library Opening {
             uint256 point = Fr.alloc(claims.rowBits);
             (uint256 value, uint256 count) = batch(claims);
             uint256 left = Messages.rounds(reader, value, claims.rowBits, 2, point);
-            uint256 groups = Fr.alloc(2 * count);
+            uint256 groups = Fr.alloc(3 * count);
             count = weigh(claims, point, groups);
             uint256 values = Fr.alloc(count);
             uint256 theta = Messages.scalars(reader, 11, count, values);
@@ -105,8 +105,8 @@ library Opening {
         }
     }
 
-    /// Numbers the claims' groups by first appearance and sums each one's weights at C's point: two
-    /// words for each group, this and its first claim.
+    /// Numbers the claims' groups by first appearance and sums each one's weights at C's point: three
+    /// words for each group, this, its first claim and the term of its first row.
     function weigh(Claims memory claims, uint256 point, uint256 groups)
         private
         pure
@@ -127,15 +127,14 @@ library Opening {
                     assembly ("memory-safe") {
                         // The first group's, if several rows are folded.
                         if iszero(mload(label)) { mstore(label, known) }
-                    }
-                    assembly ("memory-safe") {
-                        let group := add(groups, shl(6, sub(known, 1)))
+                        let group := add(groups, mul(96, sub(known, 1)))
                         mstore(group, weight)
                         mstore(add(group, 32), spot)
+                        mstore(add(group, 64), sub(label, 96))
                     }
                 } else {
                     assembly ("memory-safe") {
-                        let group := add(groups, shl(6, sub(known, 1)))
+                        let group := add(groups, mul(96, sub(known, 1)))
                         mstore(group, addmod(mload(group), weight, P))
                     }
                 }
@@ -216,27 +215,28 @@ library Opening {
             uint256[2] memory last;
             for (uint256 i = 0; i < count; ++i) {
                 uint256 own = Fr.load(values, i);
-                sum = Fr.add(sum, Fr.mul(Fr.load(groups, 2 * i), own));
+                sum = Fr.add(sum, Fr.mul(Fr.load(groups, 3 * i), own));
                 value = Fr.add(value, Fr.mul(power, own));
-                spread(claims, Fr.load(groups, 2 * i + 1), i + 1, power, last);
+                spread(claims, groups + 96 * i, i + 1, power, last);
                 power = Fr.mul(power, theta);
             }
             if (sum != left) Messages.reject(Reason.Evaluations);
         }
     }
 
-    /// Adds the share of a group with a number to the scalars of the rows it folds. `last` keeps the last table: operations
-    /// of one size fold their weights alike.
+    /// Adds a group's share to the scalars of the rows it folds. `last` keeps the last table:
+    /// operations of one size fold their weights alike.
     function spread(
         Claims memory claims,
-        uint256 spot,
         uint256 group_,
+        uint256 index,
         uint256 theta,
         uint256[2] memory last
     ) private pure {
         unchecked {
+            uint256 spot = Fr.load(group_, 1);
             uint256 column = Fr.load(spot, 0);
-            uint256 to = termOf(claims, column) + 128;
+            uint256 to = Fr.load(group_, 2) + 128;
             uint256 bits = column & 255;
             if (bits <= claims.rowBits) {
                 assembly ("memory-safe") {
@@ -255,7 +255,7 @@ library Opening {
                 last[1] = Fr.eqTable(point, bits);
             }
             // Nobody else has shares of a column of several rows; the first group finds zeros.
-            if (Fr.load(to - 32, 0) == group_) {
+            if (Fr.load(to - 32, 0) == index) {
                 Fr.putScaled(last[1], 1 << bits, theta, to, TERM);
             } else {
                 Fr.addScaled(last[1], 1 << bits, theta, to, TERM);

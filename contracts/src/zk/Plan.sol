@@ -290,6 +290,14 @@ library Plans {
         }
     }
 
+    /// Bits of a tensor's padded index, without the batch.
+    function bitsOfTensor(Plan memory plan, uint256 index) internal pure returns (uint256) {
+        unchecked {
+            if (index == 0) return bitsFrom(plan.input, 0);
+            return plan.operations[index - 1].bits - plan.batchBits;
+        }
+    }
+
     function tensor(Plan memory plan, uint256 index) internal pure returns (uint256[] memory) {
         unchecked {
             return index == 0 ? plan.input : plan.operations[index - 1].shape;

@@ -177,7 +177,7 @@ library Terms {
             uint256 last = walk.reads + (term.input << 6);
             if (Fr.load(last, 0) == id) return Fr.load(last, 1);
             uint256 kept = walk.plan.batchBits;
-            kept += Plans.bitsFrom(Plans.tensor(walk.plan, term.input), 0) - term.variables;
+            kept += Plans.bitsOfTensor(walk.plan, term.input) - term.variables;
             uint256 spot = Fr.concat(op.point, kept, own, term.variables);
             value = Walks.tensor(walk, term.input, spot);
             assembly ("memory-safe") {

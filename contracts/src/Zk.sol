@@ -4,7 +4,7 @@ pragma solidity 0.8.37;
 import {IZk, InferenceClaim, Reason} from "./interfaces/IZk.sol";
 import {IZkOpening} from "./interfaces/IZkOpening.sol";
 import {Fr} from "./zk/Fr.sol";
-import {Messages, Reader} from "./zk/Messages.sol";
+import {Messages, POINT_BYTES, Reader} from "./zk/Messages.sol";
 import {Plan, Plans} from "./zk/Plan.sol";
 import {Terms} from "./zk/Terms.sol";
 import {Walk, Walks} from "./zk/Walk.sol";
@@ -50,28 +50,44 @@ contract Zk is IZk {
         }
     }
 
-    /// Has the claims opened by the rest of the proof.
+    /// Has the claims opened by the rest of the proof, and ends: `IZkOpening.verify`'s arguments take
+    /// the place of all that was in memory, for a large key would cost more behind it.
     function open(Walk memory walk, uint256 batching, uint256 witness) private view {
         unchecked {
-            bytes calldata keyRows;
-            bytes calldata witnessRows;
-            bytes calldata rest;
+            bytes memory claims = Walks.packed(walk, batching);
             Plan memory plan = walk.plan;
             Reader memory reader = walk.reader;
-            (uint256 points, uint256 rows) = (plan.keyPoints, plan.keyRows);
-            assembly ("memory-safe") {
-                keyRows.offset := points
-                keyRows.length := mul(rows, 96)
+            address opening = address(OPENING);
+            uint256 selector = uint32(IZkOpening.verify.selector);
+            (uint256 key, uint256 keyBytes) = (plan.keyPoints, plan.keyRows * POINT_BYTES);
+            uint256 witnessBytes = plan.witnessRows * POINT_BYTES;
+            (uint256 rest, uint256 restBytes) = (reader.cursor, reader.end - reader.cursor);
+            bytes32 state = reader.state;
+            assembly {
+                // Appends bytes of the call data to the arguments.
+                function append(head, to, from, size) -> next {
+                    mstore(head, sub(to, 132))
+                    mstore(to, size)
+                    calldatacopy(add(to, 32), from, size)
+                    next := add(to, and(add(size, 63), not(31)))
+                }
+                // The selector ends where the arguments start, at 132; five words are their heads.
+                let size := mload(claims)
+                mcopy(324, add(claims, 32), size)
+                mstore(292, size)
+                mstore(100, selector)
+                mstore(132, state)
+                mstore(164, 160)
+                let end := append(196, add(324, size), key, keyBytes)
+                end := append(228, end, witness, witnessBytes)
+                end := append(260, end, rest, restBytes)
+                if iszero(extcodesize(opening)) { revert(0, 0) }
+                if iszero(staticcall(gas(), opening, 128, sub(end, 128), 0, 0)) {
+                    returndatacopy(0, 0, returndatasize())
+                    revert(0, returndatasize())
+                }
+                return(0, 0)
             }
-            rows = plan.witnessRows;
-            assembly ("memory-safe") {
-                witnessRows.offset := witness
-                witnessRows.length := mul(rows, 96)
-                rest.offset := mload(add(reader, 32))
-                rest.length := sub(mload(add(reader, 64)), rest.offset)
-            }
-            bytes memory claims = Walks.packed(walk, batching);
-            OPENING.verify(reader.state, claims, keyRows, witnessRows, rest);
         }
     }
 

@@ -116,28 +116,41 @@ library Fr {
         }
     }
 
-    /// Adds `factor · eq(point, ·)` to the words from `to` on, `step` bytes apart; `bits` is at least 1.
-    function addTable(uint256 point, uint256 bits, uint256 factor, uint256 to, uint256 step)
+    /// Writes a table, an even number of values, times `factor` to the words from `to` on, `step`
+    /// bytes apart.
+    function putScaled(uint256 table, uint256 count, uint256 factor, uint256 to, uint256 step)
         internal
         pure
     {
-        unchecked {
-            // The first coordinate's step goes to the words themselves; the table is scratch.
-            uint256 table = scaledTable(point + 32, bits - 1, factor);
-            assembly ("memory-safe") {
-                let p := P
+        assembly ("memory-safe") {
+            let p := P
 
-                mstore(0x40, table)
-                let c := mload(point)
-                let half := mul(step, shl(sub(bits, 1), 1))
-                for { let end := add(to, half) } lt(to, end) { to := add(to, step) } {
-                    let v := mload(table)
-                    table := add(table, 32)
-                    let high := mulmod(v, c, p)
-                    mstore(to, addmod(mload(to), add(v, sub(p, high)), p))
-                    let other := add(to, half)
-                    mstore(other, addmod(mload(other), high, p))
-                }
+            for { let end := add(table, shl(5, count)) } lt(table, end) { table := add(table, 64) }
+            {
+                mstore(to, mulmod(mload(table), factor, p))
+                mstore(add(to, step), mulmod(mload(add(table, 32)), factor, p))
+                to := add(to, shl(1, step))
+            }
+        }
+    }
+
+    /// Adds a table, an even number of values, times `factor` to the words from `to` on, `step` bytes
+    /// apart.
+    function addScaled(uint256 table, uint256 count, uint256 factor, uint256 to, uint256 step)
+        internal
+        pure
+    {
+        assembly ("memory-safe") {
+            let p := P
+
+            for { let end := add(table, shl(5, count)) } lt(table, end) { table := add(table, 64) }
+            {
+                let high := mulmod(mload(table), factor, p)
+                mstore(to, addmod(mload(to), high, p))
+                to := add(to, step)
+                high := mulmod(mload(add(table, 32)), factor, p)
+                mstore(to, addmod(mload(to), high, p))
+                to := add(to, step)
             }
         }
     }

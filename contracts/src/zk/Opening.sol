@@ -58,7 +58,7 @@ library Opening {
             uint256 point = Fr.alloc(claims.rowBits);
             (uint256 value, uint256 count) = batch(claims);
             uint256 left = Messages.rounds(reader, value, claims.rowBits, 2, point);
-            uint256 groups = Fr.alloc(2 * count);
+            uint256 groups = Fr.alloc(3 * count);
             count = weigh(claims, point, groups);
             uint256 values = Fr.alloc(count);
             uint256 theta = Messages.scalars(reader, 11, count, values);
@@ -105,8 +105,8 @@ library Opening {
         }
     }
 
-    /// Numbers the claims' groups by first appearance and sums each one's weights at C's point: two
-    /// words for each group, this and its first claim.
+    /// Numbers the claims' groups by first appearance and sums each one's weights at C's point: three
+    /// words for each group, this, its first claim and the term of its first row.
     function weigh(Claims memory claims, uint256 point, uint256 groups)
         private
         pure
@@ -125,17 +125,16 @@ library Opening {
                 if (known == 0) {
                     known = ++count;
                     assembly ("memory-safe") {
-                        // Of no use if several rows are folded.
-                        mstore(label, known)
-                    }
-                    assembly ("memory-safe") {
-                        let group := add(groups, shl(6, sub(known, 1)))
+                        // The first group's, if several rows are folded.
+                        if iszero(mload(label)) { mstore(label, known) }
+                        let group := add(groups, mul(96, sub(known, 1)))
                         mstore(group, weight)
                         mstore(add(group, 32), spot)
+                        mstore(add(group, 64), sub(label, 96))
                     }
                 } else {
                     assembly ("memory-safe") {
-                        let group := add(groups, shl(6, sub(known, 1)))
+                        let group := add(groups, mul(96, sub(known, 1)))
                         mstore(group, addmod(mload(group), weight, P))
                     }
                 }
@@ -213,22 +212,31 @@ library Opening {
         unchecked {
             uint256 power = 1;
             uint256 sum = 0;
+            uint256[2] memory last;
             for (uint256 i = 0; i < count; ++i) {
                 uint256 own = Fr.load(values, i);
-                sum = Fr.add(sum, Fr.mul(Fr.load(groups, 2 * i), own));
+                sum = Fr.add(sum, Fr.mul(Fr.load(groups, 3 * i), own));
                 value = Fr.add(value, Fr.mul(power, own));
-                spread(claims, Fr.load(groups, 2 * i + 1), power);
+                spread(claims, groups + 96 * i, i + 1, power, last);
                 power = Fr.mul(power, theta);
             }
             if (sum != left) Messages.reject(Reason.Evaluations);
         }
     }
 
-    /// Adds a group's share to the scalars of the rows it folds.
-    function spread(Claims memory claims, uint256 spot, uint256 theta) private pure {
+    /// Adds a group's share to the scalars of the rows it folds. `last` keeps the last table:
+    /// operations of one size fold their weights alike.
+    function spread(
+        Claims memory claims,
+        uint256 group_,
+        uint256 index,
+        uint256 theta,
+        uint256[2] memory last
+    ) private pure {
         unchecked {
+            uint256 spot = Fr.load(group_, 1);
             uint256 column = Fr.load(spot, 0);
-            uint256 to = termOf(claims, column) + 128;
+            uint256 to = Fr.load(group_, 2) + 128;
             uint256 bits = column & 255;
             if (bits <= claims.rowBits) {
                 assembly ("memory-safe") {
@@ -237,7 +245,21 @@ library Opening {
                 return;
             }
             uint256 point = column & SHARED > 0 ? claims.from - (bits << 5) : spot + 64;
-            Fr.addTable(point, bits - claims.rowBits, theta, to, TERM);
+            bits -= claims.rowBits;
+            uint256 id;
+            assembly ("memory-safe") {
+                id := keccak256(point, shl(5, bits))
+            }
+            if (last[0] != id) {
+                last[0] = id;
+                last[1] = Fr.eqTable(point, bits);
+            }
+            // Nobody else has shares of a column of several rows; the first group finds zeros.
+            if (Fr.load(to - 32, 0) == index) {
+                Fr.putScaled(last[1], 1 << bits, theta, to, TERM);
+            } else {
+                Fr.addScaled(last[1], 1 << bits, theta, to, TERM);
+            }
         }
     }
 

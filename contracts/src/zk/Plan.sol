@@ -87,6 +87,9 @@ library Plans {
     /// Labels from here on are of indices that are summed.
     uint256 internal constant SUMMED = 4;
     uint256 private constant LABELS = 8;
+    // The structs' words.
+    uint256 private constant OPERATION_BYTES = 15 * 32;
+    uint256 private constant TERM_BYTES = 10 * 32;
     /// Inputs of at least as many bits, batch included, are committed.
     uint256 private constant COMMITTED_INPUT_BITS = 9;
 
@@ -164,7 +167,7 @@ library Plans {
             if (plan.batchBits + bitsFrom(plan.input, 0) > 26) {
                 Messages.reject(Reason.PublicValues);
             }
-            plan.operations = new Operation[](number(reader, 2));
+            plan.operations = operations(number(reader, 2));
             if (plan.operations.length == 0) Messages.reject(Reason.Key);
             for (uint256 i = 0; i < plan.operations.length; ++i) {
                 operation(reader, plan, i);
@@ -189,6 +192,38 @@ library Plans {
         }
     }
 
+    /// A list of structs of `size` bytes each, all zero.
+    function zeroed(uint256 count, uint256 size) private pure returns (uint256 list) {
+        assembly ("memory-safe") {
+            list := mload(0x40)
+            mstore(list, count)
+            let item := add(list, shl(5, add(count, 1)))
+            let all := mul(count, size)
+            // Behind the end of the call data there are zeros.
+            calldatacopy(item, calldatasize(), all)
+            mstore(0x40, add(item, all))
+            for { let spot := add(list, shl(5, count)) } gt(spot, list) { spot := sub(spot, 32) } {
+                all := sub(all, size)
+                mstore(spot, add(item, all))
+            }
+        }
+    }
+
+    /// Their shapes and terms are set before they are read.
+    function operations(uint256 count) private pure returns (Operation[] memory list) {
+        uint256 made = zeroed(count, OPERATION_BYTES);
+        assembly ("memory-safe") {
+            list := made
+        }
+    }
+
+    function terms(uint256 count) private pure returns (Term[] memory list) {
+        uint256 made = zeroed(count, TERM_BYTES);
+        assembly ("memory-safe") {
+            list := made
+        }
+    }
+
     function operation(Reader memory reader, Plan memory plan, uint256 spot) private pure {
         unchecked {
             Operation memory op = plan.operations[spot];
@@ -200,7 +235,7 @@ library Plans {
                 op.biasAxis = bias & 15;
                 op.biasEnd = op.biasAxis + (bias >> 4) + 1;
             }
-            op.terms = new Term[](number(reader, 1));
+            op.terms = terms(number(reader, 1));
             op.bits = plan.batchBits + bitsFrom(op.shape, 0);
             bool fine = op.bits <= 26 && op.shift % 8 == 0 && op.shift <= 24;
             fine = fine && op.terms.length + op.biasEnd > 0 && op.biasEnd <= op.shape.length;
@@ -252,6 +287,14 @@ library Plans {
         uint256 window = term.window;
         assembly ("memory-safe") {
             value := signextend(0, shr(sub(8, shl(3, axis)), window))
+        }
+    }
+
+    /// Bits of a tensor's padded index, without the batch.
+    function bitsOfTensor(Plan memory plan, uint256 index) internal pure returns (uint256) {
+        unchecked {
+            if (index == 0) return bitsFrom(plan.input, 0);
+            return plan.operations[index - 1].bits - plan.batchBits;
         }
     }
 

@@ -51,40 +51,58 @@ library Sums {
         }
     }
 
-    /// `Σ outer · inner · number` over rows of `count` bytes, of which 2^`bits` are a big-endian number each.
-    /// Each is signed, and behind a row are zeros.
-    function packedRows(
-        uint256 data,
-        uint256 count,
-        uint256 bits,
-        uint256 inner,
-        uint256 outer,
-        uint256 rows
-    ) internal pure returns (uint256 sum) {
+    /// `Σ inner · number` over a row of bytes, of which 2^`bits` are a big-endian number each. Each is
+    /// signed, and behind the row are zeros.
+    function packedLine(uint256 data, uint256 count, uint256 bits, uint256 inner)
+        internal
+        pure
+        returns (uint256 sum)
+    {
         assembly ("memory-safe") {
             let p := P
 
-            let drop := sub(256, shl(add(3, bits), 1))
+            let width := shl(bits, 1)
+            let drop := sub(256, shl(3, width))
             let signs := shr(drop, shl(128, 0x80808080808080808080808080808080))
+            for { let end := add(data, count) } lt(data, end) { data := add(data, width) } {
+                let behind := 0
+                if lt(sub(end, data), width) { behind := shl(3, sub(width, sub(end, data))) }
+                let flips := shl(behind, shr(behind, signs))
+                let chunk := shl(behind, shr(add(drop, behind), calldataload(data)))
+                // Flipping a byte's sign bit adds 128, which is taken off again.
+                chunk := add(xor(chunk, flips), sub(p, flips))
+                sum := addmod(sum, mulmod(chunk, mload(inner), p), p)
+                inner := add(inner, 32)
+            }
+        }
+    }
+
+    /// The same of rows of 16 bytes a number and an even number of these, each row with a factor of its
+    /// own: two numbers are a word.
+    function packedRows(uint256 data, uint256 count, uint256 inner, uint256 outer, uint256 rows)
+        internal
+        pure
+        returns (uint256 sum)
+    {
+        assembly ("memory-safe") {
+            let p := P
+
+            let minus := sub(p, 0x80808080808080808080808080808080)
             for { let last := add(outer, shl(5, rows)) } lt(outer, last) { outer := add(outer, 32) }
             {
                 let row := 0
-                let end := add(data, count)
                 let factor := inner
-                for {} iszero(lt(sub(end, data), shl(bits, 1))) { data := add(data, shl(bits, 1)) }
-                {
-                    // Flipping a byte's sign bit adds 128, which is taken off again.
-                    let chunk := xor(shr(drop, calldataload(data)), signs)
-                    row := addmod(row, mulmod(add(chunk, sub(p, signs)), mload(factor), p), p)
-                    factor := add(factor, 32)
-                }
-                if lt(data, end) {
-                    let behind := shl(3, sub(shl(bits, 1), sub(end, data)))
-                    let flips := shl(behind, shr(behind, signs))
-                    let chunk := shl(behind, shr(add(drop, behind), calldataload(data)))
-                    chunk := add(xor(chunk, flips), sub(p, flips))
-                    row := addmod(row, mulmod(chunk, mload(factor), p), p)
-                    data := end
+                for { let end := add(data, count) } lt(data, end) { data := add(data, 32) } {
+                    let word :=
+                        xor(
+                            calldataload(data),
+                            0x8080808080808080808080808080808080808080808080808080808080808080
+                        )
+                    let high := mulmod(add(shr(128, word), minus), mload(factor), p)
+                    word := add(and(word, 0xffffffffffffffffffffffffffffffff), minus)
+                    high := add(high, mulmod(word, mload(add(factor, 32)), p))
+                    row := addmod(row, high, p)
+                    factor := add(factor, 64)
                 }
                 sum := addmod(sum, mulmod(row, mload(outer), p), p)
             }

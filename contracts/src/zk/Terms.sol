@@ -177,7 +177,7 @@ library Terms {
             uint256 last = walk.reads + (term.input << 6);
             if (Fr.load(last, 0) == id) return Fr.load(last, 1);
             uint256 kept = walk.plan.batchBits;
-            kept += Plans.bitsFrom(Plans.tensor(walk.plan, term.input), 0) - term.variables;
+            kept += Plans.bitsOfTensor(walk.plan, term.input) - term.variables;
             uint256 spot = Fr.concat(op.point, kept, own, term.variables);
             value = Walks.tensor(walk, term.input, spot);
             assembly ("memory-safe") {
@@ -263,20 +263,15 @@ library Terms {
         unchecked {
             uint256 out = op.point + ((walk.plan.batchBits + (op.shape[0] & 255)) << 5);
             product = 1;
+            Axis memory axis;
             for (uint256 i = 0; i < 2; ++i) {
                 (uint256 to, uint256 size) = (op.shape[i + 1], from[i + 1]);
-                Axis memory axis = Axis({
-                    out: out,
-                    outSize: to >> 8,
-                    outBits: to & 255,
-                    source: spot,
-                    size: size >> 8,
-                    bits: size & 255,
-                    kernel: Plans.kernel(term, i),
-                    stride: Plans.stride(term, i),
-                    pad: Plans.pad(term, i),
-                    taps: taps[i]
-                });
+                (axis.out, axis.outSize, axis.outBits) = (out, to >> 8, to & 255);
+                (axis.source, axis.size, axis.bits) = (spot, size >> 8, size & 255);
+                axis.kernel = Plans.kernel(term, i);
+                axis.stride = Plans.stride(term, i);
+                axis.pad = Plans.pad(term, i);
+                axis.taps = taps[i];
                 product = Fr.mul(product, along(walk, axis));
                 out += (to & 255) << 5;
                 spot += (size & 255) << 5;
@@ -286,7 +281,8 @@ library Terms {
 
     function along(Walk memory walk, Axis memory axis) private pure returns (uint256) {
         unchecked {
-            if (Windows.isAligned(axis)) return Windows.aligned(axis);
+            (bool fits, uint256 shift) = Windows.isAligned(axis);
+            if (fits) return Windows.aligned(axis, shift, walk.sums);
             uint256 out = Walks.table(walk, axis.out, axis.outBits);
             return Windows.general(axis, out, Walks.table(walk, axis.source, axis.bits));
         }

@@ -34,6 +34,8 @@ struct Walk {
     uint256 reads;
     /// A committed input's value at the tree's point.
     uint256 inputValue;
+    /// The last sums along windows' axes, and what they are of.
+    uint256[4] sums;
 }
 
 /// The operations' equations (reference §5) and the lookups' leaves (reference §4).
@@ -255,18 +257,15 @@ library Walks {
         unchecked {
             (uint256 data, uint256 size, uint256 inner) = (all.data, all.last, all.inner);
             all.data = data + count * size * all.width;
-            if (all.packed > 0) {
-                return Sums.packedRows(data, size, all.packed, inner, outer, count);
+            if (all.packed == 4 && size & 31 == 0) {
+                return Sums.packedRows(data, size, inner, outer, count);
             }
             for (; count > 0; --count) {
                 uint256 row;
-                if (all.width == 1) {
-                    row = Sums.bytesLine(data, size, inner);
-                    data += size;
-                } else {
-                    row = Sums.wordsLine(data, size, inner);
-                    data += 8 * size;
-                }
+                if (all.packed > 0) row = Sums.packedLine(data, size, all.packed, inner);
+                else if (all.width == 1) row = Sums.bytesLine(data, size, inner);
+                else row = Sums.wordsLine(data, size, inner);
+                data += size * all.width;
                 sum = Fr.add(sum, Fr.mul(Fr.load(outer, 0), row + offset));
                 outer += 32;
             }

@@ -22,22 +22,26 @@ struct Axis {
 /// `Φ = Σ_{y, i: 0 <= y s + i − p < size} eq(out, y) w_i eq(at, y s + i − p)` (reference §5).
 library Windows {
     /// Whether no tap reaches beyond its own stride, which is a power of two: as in a maximum or an
-    /// average of what does not overlap. Each tap is then a part of the index's bits.
-    function isAligned(Axis memory axis) internal pure returns (bool) {
+    /// average of what does not overlap. Each tap is then a part of the index's bits, of which `shift`
+    /// are the stride's.
+    function isAligned(Axis memory axis) internal pure returns (bool fits, uint256 shift) {
         unchecked {
-            // What skips in front is a large number if it is negative.
-            uint256 last = uint256(-axis.pad) + axis.kernel;
-            uint256 shift = Plans.bitsOf(axis.stride);
-            return
-                1 << shift == axis.stride && shift <= axis.bits && axis.pad <= 0
-                    && last <= axis.stride;
+            if (axis.pad > 0) return (false, 0);
+            uint256 stride = axis.stride;
+            if (uint256(-axis.pad) + axis.kernel > stride) return (false, 0);
+            if (stride > 1) shift = Plans.bitsOf(stride);
+            fits = 1 << shift == stride && shift <= axis.bits;
         }
     }
 
-    /// `Φ` of a window whose taps are aligned, in as many steps as the index has bits.
-    function aligned(Axis memory axis) internal pure returns (uint256 sum) {
+    /// `Φ` of a window whose taps are aligned, in as many steps as the index has bits. `last` keeps the
+    /// last sum over the rest of the index: the windows of a maximum share it.
+    function aligned(Axis memory axis, uint256 shift, uint256[4] memory last)
+        internal
+        pure
+        returns (uint256 sum)
+    {
         unchecked {
-            uint256 shift = Plans.bitsOf(axis.stride);
             uint256 high = axis.bits - shift;
             uint256 low = axis.source + (high << 5);
             for (uint256 tap = 0; tap < axis.kernel; ++tap) {
@@ -45,11 +49,27 @@ library Windows {
                 if (offset >= axis.size) break;
                 uint256 count = ((axis.size - 1 - offset) >> shift) + 1;
                 if (count > axis.outSize) count = axis.outSize;
-                uint256 value = both(axis.out, axis.outBits, axis.source, high, count);
-                value = Fr.mul(value, Fr.eqIndex(low, shift, offset));
+                uint256 value = shared(axis, high, count, last);
+                if (shift > 0) value = Fr.mul(value, Fr.eqIndex(low, shift, offset));
                 if (axis.taps > 0) value = Fr.mul(value, Fr.load(axis.taps, tap));
                 sum = Fr.add(sum, value);
             }
+        }
+    }
+
+    /// `both` of the axis, or what is kept of it: rows' and columns' sums take turns.
+    function shared(Axis memory axis, uint256 high, uint256 count, uint256[4] memory last)
+        private
+        pure
+        returns (uint256 value)
+    {
+        unchecked {
+            uint256 id =
+                axis.out << 192 | axis.source << 128 | axis.outBits << 96 | high << 64 | count;
+            if (last[0] == id) return last[1];
+            if (last[2] == id) return last[3];
+            value = both(axis.out, axis.outBits, axis.source, high, count);
+            (last[0], last[1], last[2], last[3]) = (last[2], last[3], id, value);
         }
     }
 

@@ -63,6 +63,14 @@ fn leaves(witness: &Witness<'_>, fingerprint: &Fingerprint) -> Layer {
     };
     let bytes: Vec<Fr> = (0..256).map(|byte| fingerprint.byte(Fr::from(byte))).collect();
     let element = |value: i32| from_i64(i64::from(value));
+    if let Some(input) = plan.hidden_input {
+        let (values, valid) = (&witness.input, &witness.valid);
+        put(input.leaves, &|i| {
+            (Fr::ONE, fingerprint.hidden_input(element(values[i]), element(valid[i])))
+        });
+        let padding = -Fr::from(input.padding as u64);
+        put(input.zero, &|_| (padding, fingerprint.hidden_input(Fr::ZERO, Fr::ZERO)));
+    }
     for (index, (operation, plan_of)) in network.operations.iter().zip(&plan.operations).enumerate()
     {
         for (leaf, column) in plan_of.byte_leaves.iter().zip(&plan_of.remainder) {
@@ -76,12 +84,6 @@ fn leaves(witness: &Witness<'_>, fingerprint: &Fingerprint) -> Layer {
                 (Fr::ONE, entry)
             });
         }
-    }
-    if let Some(input) = plan.input {
-        let (values, valid) = (&witness.input, &witness.valid);
-        put(input.leaves, &|i| (Fr::ONE, fingerprint.input(element(values[i]), element(valid[i]))));
-        let padding = -Fr::from(input.padding as u64);
-        put(input.zero, &|_| (padding, fingerprint.input(Fr::ZERO, Fr::ZERO)));
     }
     if let Some(table) = plan.bytes {
         let counts = witness.column(table.multiplicity);

@@ -66,7 +66,7 @@ impl<'a> Walk<'a> {
         if let Some(column) = operation.and_then(|plan| plan.output) {
             message.push(value);
             self.claim(Vector::Witness, self.plan().witness.get(column), point, value);
-        } else if let (0, Some(input)) = (tensor, self.plan().input) {
+        } else if let (0, Some(input)) = (tensor, self.plan().hidden_input) {
             message.push(value);
             self.claim(Vector::Input, input.column, point, value);
         }
@@ -84,15 +84,14 @@ impl<'a> Walk<'a> {
 
     /// Sends the values at the point; returns the batching challenge.
     pub(crate) fn at_point(&mut self, outgoing: &mut Outgoing, point: &[Fr]) -> Fr {
-        let mut message = vec![];
-        for index in 0..self.network().operations.len() {
-            self.operation(index, point, &mut message);
-        }
-        let plan = self.plan();
-        if let Some(input) = plan.input {
+        let (mut message, plan) = (vec![], self.plan());
+        if let Some(input) = plan.hidden_input {
             let own = last(point, input.column.bits);
             let value = inner_product(&self.witness.input, &eq_table(own));
             self.send_tensor(0, own, value, &mut message);
+        }
+        for index in 0..self.network().operations.len() {
+            self.operation(index, point, &mut message);
         }
         for table in plan.bytes.iter().chain(&plan.tables) {
             let own = last(point, plan.witness.get(table.multiplicity).bits);

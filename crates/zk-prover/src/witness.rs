@@ -12,7 +12,7 @@ pub(crate) struct Witness<'a> {
     pub(crate) values: Vec<i32>,
     /// The inputs.
     pub(crate) input: Vec<i32>,
-    /// Of committed inputs: 1 where there is a value, 0 where there is padding.
+    /// Of hidden inputs: 1 where there is a value, 0 where there is padding.
     pub(crate) valid: Vec<i32>,
     /// Per operation: what is looked up, before the table; empty without a table.
     pub(crate) quotients: Vec<Vec<i32>>,
@@ -39,7 +39,7 @@ impl<'a> Witness<'a> {
             outputs: vec![],
             result: vec![],
         };
-        if plan.input.is_some() {
+        if plan.hidden_input.is_some() {
             witness.valid = pad_input(network, plan.batch_bits, &vec![1; input.len()]);
         }
         let last = network.operations.len() - 1;

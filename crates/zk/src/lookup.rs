@@ -80,9 +80,9 @@ impl Fingerprint {
         V::from(self.alpha + domain) + (u + result * self.gamma) * self.gamma
     }
 
-    /// Denominator of a committed input's value: of the byte `value + 128` where `mask` is 1, of the
+    /// Denominator of a hidden input's value: of the byte `value + 128` where `mask` is 1, of the
     /// tuple that only zero satisfies where it is 0.
-    pub fn input<V: Value>(&self, value: V, mask: Fr) -> V {
+    pub fn hidden_input<V: Value>(&self, value: V, mask: Fr) -> V {
         let valid = Fr::from(BYTES_DOMAIN) + self.gamma * Fr::from(INPUT_SHIFT);
         V::from(self.alpha + valid * mask) + value * self.gamma
     }
@@ -99,6 +99,16 @@ pub(crate) fn check_leaves<D: Dialogue>(
     values: &AtPoint<D::Value>,
 ) -> Result<(), Rejection> {
     let mut leaves = Leaves::<D::Value>::new(&claim.point);
+    if let (Some(input), Some((value, mask))) = (&plan.hidden_input, &values.hidden_input) {
+        let own = fingerprint.hidden_input(value.clone(), *mask);
+        leaves.add(plan.leaves.get(input.leaves), Fr::ONE, own);
+        let padding = -Fr::from(input.padding as u64);
+        leaves.add(
+            plan.leaves.get(input.zero),
+            padding,
+            fingerprint.hidden_input(Fr::ZERO, Fr::ZERO),
+        );
+    }
     for ((operation, plan_of), value) in
         network.operations.iter().zip(&plan.operations).zip(&values.operations)
     {
@@ -110,12 +120,6 @@ pub(crate) fn check_leaves<D: Dialogue>(
             let entry = fingerprint.entry(usize::from(table), u, y);
             leaves.add(plan.leaves.get(leaf), Fr::ONE, entry);
         }
-    }
-    if let (Some(input), Some((value, mask))) = (&plan.input, &values.input) {
-        let own = fingerprint.input(value.clone(), *mask);
-        leaves.add(plan.leaves.get(input.leaves), Fr::ONE, own);
-        let padding = -Fr::from(input.padding as u64);
-        leaves.add(plan.leaves.get(input.zero), padding, fingerprint.input(Fr::ZERO, Fr::ZERO));
     }
     if let (Some(table), Some(count)) = (plan.bytes, &values.bytes) {
         let column = plan.leaves.get(table.leaves);

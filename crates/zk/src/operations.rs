@@ -37,8 +37,8 @@ pub struct OperationValues<V = Fr> {
 pub struct AtPoint<V = Fr> {
     /// Per operation.
     pub operations: Vec<OperationValues<V>>,
-    /// A committed input, and its mask.
-    pub input: Option<(V, Fr)>,
+    /// A hidden input, and its mask.
+    pub hidden_input: Option<(V, Fr)>,
     /// Multiplicities of the bytes.
     pub bytes: Option<V>,
     /// Multiplicities of each table, and what a listed one holds.
@@ -176,7 +176,7 @@ impl<V: Value> Walk<'_, V> {
             .checked_sub(1)
             .and_then(|operation| self.plan.operations.get(operation))
             .and_then(|plan| plan.output);
-        match (output, self.plan.input) {
+        match (output, self.plan.hidden_input) {
             (Some(column), _) => values.next().map(|value| self.witness(column, point, value)),
             (None, Some(input)) if tensor == 0 => {
                 values.next().map(|value| self.claim(Vector::Input, input.column, point, value))
@@ -188,7 +188,7 @@ impl<V: Value> Walk<'_, V> {
 
     /// Whether a term's operand is sent.
     fn is_sent(&self, tensor: usize) -> bool {
-        tensor > 0 || self.plan.input.is_some()
+        tensor > 0 || self.plan.hidden_input.is_some()
     }
 
     /// Reads the values at `point`; returns them and the batching challenge.
@@ -199,16 +199,16 @@ impl<V: Value> Walk<'_, V> {
     ) -> Result<(AtPoint<V>, Fr), Rejection> {
         let (values, challenge) = messages.scalars(Tag::AtPoint, self.count_at_point())?;
         let mut values = Values(values.into_iter());
-        let mut operations = vec![];
-        for index in 0..self.network.operations.len() {
-            operations.push(self.operation(index, point, &mut values)?);
-        }
-        let input = self.plan.input.map(|input| {
+        let hidden_input = self.plan.hidden_input.map(|input| {
             let (own, sizes) = (last(point, input.column.bits), self.network.input.dimensions());
             let value = self.tensor(0, own, &mut values)?;
             Ok::<_, Rejection>((value, mask(own, sizes, self.statement.batch, &(0..0))))
         });
-        let input = input.transpose()?;
+        let hidden_input = hidden_input.transpose()?;
+        let mut operations = vec![];
+        for index in 0..self.network.operations.len() {
+            operations.push(self.operation(index, point, &mut values)?);
+        }
         let table = |walk: &mut Self, column: usize, values: &mut Values<V>| {
             let bits = walk.plan.witness.get(column).bits;
             values.next().map(|value| walk.witness(column, last(point, bits), value))
@@ -224,7 +224,7 @@ impl<V: Value> Walk<'_, V> {
             });
             tables.push((count, listed.transpose()?));
         }
-        Ok((AtPoint { operations, input, bytes, tables }, challenge))
+        Ok((AtPoint { operations, hidden_input, bytes, tables }, challenge))
     }
 
     fn count_at_point(&self) -> usize {
@@ -242,7 +242,7 @@ impl<V: Value> Walk<'_, V> {
         });
         let tables = self.plan.tables.iter().map(|table| 1 + usize::from(table.values.is_some()));
         counts.sum::<usize>()
-            + usize::from(self.plan.input.is_some())
+            + usize::from(self.plan.hidden_input.is_some())
             + usize::from(self.plan.bytes.is_some())
             + tables.sum::<usize>()
     }

@@ -91,9 +91,9 @@ pub struct TablePlan {
     pub values: Option<usize>,
 }
 
-/// A committed input's places, in a hiding proof.
+/// A hidden input's places.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct InputPlan {
+pub struct HiddenInput {
     /// The input, the only column of its vector.
     pub column: Column,
     /// Its lookups, among the leaves.
@@ -120,11 +120,11 @@ pub enum BatchError {
 pub struct Plan {
     /// Bits of the batch's index.
     pub batch_bits: u32,
-    /// The input, if it is committed.
-    pub input: Option<InputPlan>,
+    /// The input, if it is hidden.
+    pub hidden_input: Option<HiddenInput>,
     /// Per operation.
     pub operations: Vec<OperationPlan>,
-    /// The byte table, if a remainder or a committed input looks up in it.
+    /// The byte table, if a remainder or a hidden input looks up in it.
     pub bytes: Option<TablePlan>,
     /// Per table.
     pub tables: Vec<TablePlan>,
@@ -167,6 +167,16 @@ impl Plan {
         let (mut key, mut witness, mut leaves) =
             (Sizes::default(), Sizes::default(), Sizes::default());
         let batch_bits = if batch > 1 << MAX_TENSOR_BITS { 32 } else { bits(batch) };
+        let input_bits = batch_bits + network.input.bits();
+        if hiding && input_bits > MAX_TENSOR_BITS {
+            return Err(BatchError::Size(batch));
+        }
+        let hidden_input = hiding.then(|| HiddenInput {
+            column: Column { bits: input_bits, offset: 0 },
+            leaves: leaves.add(input_bits),
+            zero: leaves.add(0),
+            padding: (1usize << input_bits).saturating_sub(batch as usize * network.input.len()),
+        });
         let last = network.operations.len().saturating_sub(1);
         let mut operations = vec![];
         for (index, operation) in network.operations.iter().enumerate() {
@@ -191,16 +201,6 @@ impl Plan {
             plan.table_leaves = operation.table.map(|_| leaves.add(bits));
             operations.push(plan);
         }
-        let input_bits = batch_bits + network.input.bits();
-        if hiding && input_bits > MAX_TENSOR_BITS {
-            return Err(BatchError::Size(batch));
-        }
-        let input = hiding.then(|| InputPlan {
-            column: Column { bits: input_bits, offset: 0 },
-            leaves: leaves.add(input_bits),
-            zero: leaves.add(0),
-            padding: (1usize << input_bits).saturating_sub(batch as usize * network.input.len()),
-        });
         let mut table = |bits, values| TablePlan {
             multiplicity: witness.add(bits),
             leaves: leaves.add(bits),
@@ -219,6 +219,16 @@ impl Plan {
             return Err(BatchError::Size(batch));
         }
         let leaf_bits = leaves.len().max(1).next_power_of_two().trailing_zeros();
-        Ok(Self { batch_bits, input, operations, bytes, tables, key, witness, leaves, leaf_bits })
+        Ok(Self {
+            batch_bits,
+            hidden_input,
+            operations,
+            bytes,
+            tables,
+            key,
+            witness,
+            leaves,
+            leaf_bits,
+        })
     }
 }

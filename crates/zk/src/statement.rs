@@ -119,7 +119,7 @@ impl HidingStatement {
 
     /// Whether there are as many commitments and values as the network and the batch need.
     pub(crate) fn check(&self, network: &Network, plan: &Plan) -> Result<(), Rejection> {
-        let bits = plan.input.map_or(0, |input| input.column.bits);
+        let bits = plan.hidden_input.map_or(0, |input| input.column.bits);
         let rows = 1usize << bits.saturating_sub(u32::from(network.row_bits));
         count("input row", rows, self.input.len())?;
         let outputs = (self.batch as usize).saturating_mul(network.output().len());

@@ -137,7 +137,10 @@ fn setup(args: &SetUp, json: bool) -> anyhow::Result<bool> {
     output::line(id)?;
     output::say(format!("wrote {} and {}: {cost}", model_file.display(), key_file.display()));
     if let Some(secret) = secret_file {
-        output::say(format!("wrote {}: keep it, and show it to nobody", secret.display()));
+        output::say(format!(
+            "wrote {}: it and the quantised model show the weights, keep both to yourself",
+            secret.display()
+        ));
     }
     if let Some(accuracy) = accuracy {
         output::say(format!(

@@ -46,6 +46,7 @@ const TYPES = {
     'bytes32 model,bytes32 digest,bytes32 dataset,bytes32 run,bytes32[] parents,' +
       'bytes32 statement,address author',
   ),
+  ModelKey: fields('bytes32 checkpoint,bytes32 key,bytes32 statement,address author'),
   Anchor: fields('bytes32 subject,bytes32 root,uint64 size,bytes32 statement,address author'),
   Revocation: fields('bytes32 target'),
   Ruling: fields('bytes32 id,bool upheld,bytes32 opinion'),
@@ -166,6 +167,12 @@ function records() {
     digest: digestOf('tuned'),
     parents: [ids('Checkpoint', checkpoint)],
   };
+  const modelKey = {
+    checkpoint: ids('Checkpoint', checkpoint),
+    key: keccak256(stringToHex('model key')),
+    statement: digestOf('model key statement'),
+    author: other,
+  };
   // In an order in which they can be registered.
   return [
     ['content', 'Content', content, 1],
@@ -180,6 +187,7 @@ function records() {
     ['model', 'Model', model, 2],
     ['checkpoint', 'Checkpoint', checkpoint, 2],
     ['checkpoint_with_parent', 'Checkpoint', tuned, 2],
+    ['model_key', 'ModelKey', modelKey, 2],
   ];
 }
 

@@ -77,7 +77,8 @@ async function deployAll({deploy, send}) {
   }
   const opening = await deploy(artifact('ZkOpening'));
   const zk = await deploy(artifact('Zk'), [opening.address]);
-  return {token, registry, challenges, payouts, zk};
+  const inferences = await deploy(artifact('Inferences'), [registry.address, zk.address]);
+  return {token, registry, challenges, payouts, zk, inferences};
 }
 
 /** Measures one call of `contract` and hands its receipt on. */
@@ -152,7 +153,14 @@ async function measureTraining(chain, {registry, token}, row) {
   const tuned = {...checkpoint, digest: word('tuned')};
   await record('registerCheckpoint, first', 'registerCheckpoint', [checkpoint, run, '0x']);
   await record('registerCheckpoint, later', 'registerCheckpoint', [tuned, run, '0x']);
-  return {dataset, model, modelId: checkpoint.model, item, proof};
+  const modelKey = {
+    checkpoint: await chain.read(registry, 'hashCheckpoint', [tuned]),
+    key: word('model key'),
+    statement: word('model key statement'),
+    author,
+  };
+  await record('registerModelKey', 'registerModelKey', [modelKey, '0x']);
+  return {dataset, model, modelId: checkpoint.model, item, proof, modelKey};
 }
 
 async function measurePayouts(chain, {payouts, token}, {model, modelId, dataset}, row) {
@@ -198,7 +206,7 @@ async function measureChallenges(chain, {challenges}, {dataset, item, proof}, ro
 }
 
 /** Proofs of the committed vectors: verifying any model's costs more the more it looks up. */
-async function measureProofs(chain, {zk}, row) {
+async function measureProofs(chain, {registry, zk, inferences}, {modelKey}, row) {
   const record = measured(chain, zk, row);
   const sizes = [
     ['perceptron_batch_1', 'verify, a perceptron of 20-12-3'],
@@ -210,7 +218,13 @@ async function measureProofs(chain, {zk}, row) {
     const [{key, context, batch, input, output, proof}] = JSON.parse(readFileSync(path)).cases;
     const [model, inputs, outputs] = [key, input, output].map((bytes) => viem.keccak256(bytes));
     const claim = {model, context, batch, input: inputs, output: outputs};
-    await record(name, 'verify', [claim, key, input, output, proof]);
+    const evidence = [key, input, output, proof];
+    await record(name, 'verify', [claim, ...evidence]);
+    if (file !== 'perceptron_batch_1') continue;
+    const registered = {...modelKey, key: model};
+    await chain.send(registry, 'registerModelKey', [registered, '0x']);
+    const proved = await chain.send(inferences, 'prove', [registered, claim, ...evidence]);
+    row('prove, that perceptron, registered', proved);
   }
 }
 
@@ -220,6 +234,6 @@ export async function measureOurs(chain, row) {
   const records = await measureTraining(chain, contracts, row);
   await measurePayouts(chain, contracts, records, row);
   await measureChallenges(chain, contracts, records, row);
-  await measureProofs(chain, contracts, row);
+  await measureProofs(chain, contracts, records, row);
   return contracts;
 }

@@ -3,13 +3,17 @@
 
 MODELS holds a folder per model with model.onnx, cal.json (EZKL's layout), input.json and test.npz.
 PYTHON is an interpreter with ezkl 23.0.5 and numpy. Each step of EZKL is a process of its own; its
-figure is CPU seconds, ours wall milliseconds on all cores and on one. Writes JSON lines."""
+figure is CPU seconds, ours wall milliseconds on all cores and on one. Writes JSON lines, and the part of
+RESULTS.md on how proving grows; without EZKL it takes about five minutes."""
 import argparse, json, os, resource, subprocess, sys, tempfile, time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.join(HERE, "..", "..")
 # base, legs, rows (log2), inner columns, scale: what was found best for the model.
 TUNED = {"mlp_digits": (256, 4, 12, 2, 7)}
+# Nothing new is begun after this, on all cores and on one.
+GROWTH_SECONDS = 60
+MARKS = ("<!-- growth, written by run.py -->", "<!-- growth ends -->")
 
 
 def report(**figures):
@@ -17,11 +21,11 @@ def report(**figures):
     print(json.dumps(figures), flush=True)
 
 
-def build():
-    command = ["cargo", "build", "--release", "-q", "-p", "probity-zk-prover", "--example", "measure"]
+def build(example):
+    command = ["cargo", "build", "--release", "-q", "-p", "probity-zk-prover", "--example", example]
     subprocess.run(command, cwd=ROOT, check=True)
     target = os.environ.get("CARGO_TARGET_DIR", os.path.join(ROOT, "target"))
-    return os.path.join(target, "release", "examples", "measure")
+    return os.path.join(target, "release", "examples", example)
 
 
 def ours(program, folder, scratch, runs, batch, cores):
@@ -39,6 +43,37 @@ def ours(program, folder, scratch, runs, batch, cores):
     figures = json.loads(run.stdout)
     figures.update(tool="probity", model=name, cores=cores)
     report(**figures)
+
+
+def grow(program):
+    """How proving grows, on all cores and on one: rows of the table in RESULTS.md."""
+    runs = []
+    for pin in ([], ["taskset", "-c", "0"]):
+        run = subprocess.run([*pin, program, str(GROWTH_SECONDS)], capture_output=True, text=True, check=True)
+        runs.append([json.loads(line) for line in run.stdout.splitlines()])
+    rows = ["| grows | parameters | looked up | batch | all cores | one core | of it: run | commit | opening | lookups, sumchecks |",
+            "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|"]
+    for many, one in zip(*runs):
+        report(tool="probity", cores=os.cpu_count(), **many)
+        report(tool="probity", cores=1, **one)
+        share = lambda part: f"{100 * one[part] / one['proveMs']:.0f} %"
+        cells = [one["family"], f"{one['parameters']:,}", f"{one['activations']:,}", one["batch"],
+                 f"{many['proveMs']:.0f} ms", f"{one['proveMs']:.0f} ms",
+                 *map(share, ("runMs", "commitMs", "openingMs", "restMs"))]
+        rows.append("| " + " | ".join(map(str, cells)) + " |")
+    return rows
+
+
+def write_growth(rows, load):
+    """Puts the table between its marks in RESULTS.md."""
+    path = os.path.join(HERE, "RESULTS.md")
+    with open(path) as file:
+        before, rest = file.read().split(MARKS[0])
+        after = rest.split(MARKS[1])[1]
+    said = (f"{os.cpu_count()} cores, load average {load:.1f} when it began; the least of three runs. The parts are "
+            "shares of the time on one core; lookups and sumchecks are what is left.")
+    with open(path, "w") as file:
+        file.write(before + MARKS[0] + "\n" + said + "\n\n" + "\n".join(rows) + "\n" + MARKS[1] + after)
 
 
 def step(python, work, name, code, results):
@@ -92,7 +127,10 @@ def main():
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--only", nargs="*")
     options = parser.parse_args()
-    program = build()
+    load = os.getloadavg()[0]
+    if not options.only:
+        write_growth(grow(build("growth")), load)
+    program = build("measure")
     for name in sorted(os.listdir(options.models)):
         folder = os.path.abspath(os.path.join(options.models, name))
         wanted = not options.only or name in options.only

@@ -9,6 +9,7 @@ import {
     DatasetItem,
     Licence,
     Model,
+    ModelKey,
     OptOut,
     Run
 } from "./interfaces/IRegistry.sol";
@@ -45,6 +46,8 @@ library Records {
         "Checkpoint(bytes32 model,bytes32 digest,bytes32 dataset,bytes32 run,bytes32[] parents,"
         "bytes32 statement,address author)"
     );
+    bytes32 internal constant MODEL_KEY_TYPEHASH =
+        keccak256("ModelKey(bytes32 checkpoint,bytes32 key,bytes32 statement,address author)");
     bytes32 internal constant ANCHOR_TYPEHASH = keccak256(
         "Anchor(bytes32 subject,bytes32 root,uint64 size,bytes32 statement,address author)"
     );
@@ -128,6 +131,10 @@ library Records {
                 checkpoint.author
             )
         );
+    }
+
+    function hash(ModelKey calldata modelKey) internal pure returns (bytes32) {
+        return keccak256(abi.encode(MODEL_KEY_TYPEHASH, modelKey));
     }
 
     /// Leaf of a dataset's tree (OpenZeppelin standard Merkle tree: hashed twice).

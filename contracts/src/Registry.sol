@@ -14,6 +14,7 @@ import {
     Kind,
     Licence,
     Model,
+    ModelKey,
     OptOut,
     Record,
     Run
@@ -140,6 +141,20 @@ contract Registry is IRegistry, EIP712("Probity Registry", "1") {
     }
 
     /// @inheritdoc IRegistry
+    function registerModelKey(ModelKey calldata modelKey, bytes calldata signature)
+        external
+        returns (bytes32 id)
+    {
+        id = Records.hash(modelKey);
+        _checkSigned(id, modelKey.author, signature);
+        _checkOwned(modelKey.checkpoint, Kind.Checkpoint, modelKey.author);
+        _store(id, modelKey.author, Kind.ModelKey, 0);
+        emit ModelKeyRegistered(
+            id, modelKey.checkpoint, modelKey.key, modelKey.statement, modelKey.author
+        );
+    }
+
+    /// @inheritdoc IRegistry
     function announce(bytes32 subject, bytes32 root, uint64 size, bytes32 statement) external {
         emit Anchored(subject, root, msg.sender, size, statement);
     }
@@ -220,6 +235,11 @@ contract Registry is IRegistry, EIP712("Probity Registry", "1") {
     /// @inheritdoc IRegistry
     function hashCheckpoint(Checkpoint calldata checkpoint) external pure returns (bytes32) {
         return Records.hash(checkpoint);
+    }
+
+    /// @inheritdoc IRegistry
+    function hashModelKey(ModelKey calldata modelKey) external pure returns (bytes32) {
+        return Records.hash(modelKey);
     }
 
     /// @inheritdoc IRegistry

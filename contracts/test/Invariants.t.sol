@@ -11,6 +11,7 @@ import {
     DatasetItem,
     Kind,
     Model,
+    ModelKey,
     Record
 } from "../src/interfaces/IRegistry.sol";
 import {Vm, vm} from "./Vm.sol";
@@ -94,6 +95,14 @@ contract Handler is World {
         }
         vm.stopPrank();
         ++effects[this.register.selector];
+    }
+
+    function registerModelKey(uint256 seed) external {
+        address author = vm.addr(TRAINER);
+        ModelKey memory key = ModelKey(checkpointId, bytes32(seed), bytes32(++serial), author);
+        vm.prank(author);
+        _snapshot(registry.registerModelKey(key, ""));
+        ++effects[this.registerModelKey.selector];
     }
 
     function revoke(uint256 seed) external {
@@ -288,7 +297,7 @@ contract Handler is World {
         PayoutVault vault = _vault(pool);
         address to = address(registry);
         bytes memory data;
-        uint256 kind = seed % 10;
+        uint256 kind = seed % 11;
         if (kind == 0) {
             data = abi.encodeCall(registry.registerContent, (_content(bytes32(seed)), ""));
         } else if (kind == 1) {
@@ -319,6 +328,10 @@ contract Handler is World {
         } else if (kind == 7) {
             to = seed & 16 == 0 ? address(payouts) : address(challenges);
             data = abi.encodeCall(payouts.withdraw, (address(token)));
+        } else if (kind == 10) {
+            ModelKey memory key = ModelKey(checkpointId, "key", "statement", vm.addr(STRANGER));
+            if (seed & 16 == 0) key.author = vm.addr(TRAINER);
+            data = abi.encodeCall(registry.registerModelKey, (key, ""));
         } else if (address(vault).code.length == 0) {
             return;
         } else if (kind == 8) {
@@ -570,9 +583,10 @@ contract InvariantsTest {
     }
 
     function _actions() private view returns (bytes4[] memory actions) {
-        bytes4[17] memory all = [
+        bytes4[18] memory all = [
             handler.wait.selector,
             handler.register.selector,
+            handler.registerModelKey.selector,
             handler.revoke.selector,
             handler.nextVersion.selector,
             handler.challenge.selector,

@@ -11,6 +11,7 @@ import {
     Kind,
     Licence,
     Model,
+    ModelKey,
     OptOut,
     Record,
     Run
@@ -151,6 +152,8 @@ contract RegistryTest is World {
         later.digest = "later";
         _expect(expected);
         registry.registerCheckpoint(later, run, "");
+        _expect(expected);
+        registry.registerModelKey(ModelKey(checkpointId, "key", "s", vm.addr(TRAINER)), "");
     }
 
     // --- content
@@ -436,6 +439,47 @@ contract RegistryTest is World {
         _expect(abi.encodeWithSelector(IRegistry.LineMismatch.selector, modelId, on));
         registry.registerCheckpoint(changed, committed, "");
         vm.stopPrank();
+    }
+
+    // --- model keys
+
+    function test_registerModelKey() public {
+        ModelKey memory key = ModelKey(checkpointId, "key", "statement", vm.addr(TRAINER));
+        bytes32 id = registry.hashModelKey(key);
+        bytes memory signature = _signRecord(TRAINER, id);
+        vm.expectEmit(true, true, true, true, address(registry));
+        emit IRegistry.ModelKeyRegistered(id, checkpointId, "key", "statement", key.author);
+        vm.prank(vm.addr(STRANGER));
+        vm.assertEq(registry.registerModelKey(key, signature), id);
+        _assertRecord(id, key.author, Kind.ModelKey, 0);
+
+        _expect(abi.encodeWithSelector(IRegistry.RecordExists.selector, id));
+        vm.prank(key.author);
+        registry.registerModelKey(key, "");
+        // Another quantisation is another record, and the first stays.
+        key.key = "other key";
+        vm.prank(key.author);
+        vm.assertTrue(registry.registerModelKey(key, "") != id);
+        _assertRecord(id, key.author, Kind.ModelKey, 0);
+        vm.assertEq(registry.headOf(modelId), checkpointId);
+    }
+
+    function test_registerModelKey_notACheckpoint() public {
+        ModelKey memory key = ModelKey(modelId, "key", "statement", vm.addr(TRAINER));
+        _expect(abi.encodeWithSelector(IRegistry.RecordUnknown.selector, modelId, Kind.Checkpoint));
+        vm.prank(key.author);
+        registry.registerModelKey(key, "");
+    }
+
+    function test_registerModelKey_othersCheckpoint() public {
+        ModelKey memory key = ModelKey(checkpointId, "key", "statement", vm.addr(STRANGER));
+        _expect(
+            abi.encodeWithSelector(
+                IRegistry.AuthorMismatch.selector, checkpointId, vm.addr(TRAINER), key.author
+            )
+        );
+        vm.prank(key.author);
+        registry.registerModelKey(key, "");
     }
 
     // --- anchors

@@ -15,6 +15,7 @@ import {
     Kind,
     Licence,
     Model,
+    ModelKey,
     OptOut,
     Run
 } from "../src/interfaces/IRegistry.sol";
@@ -78,7 +79,7 @@ contract TypedDataVectorsTest is VectorFile {
             if (_isBad(name)) _refuse(index);
             else vm.assertEq(_register(index), _bytes32(index, ".id"), name);
         }
-        vm.assertEq(index, 23);
+        vm.assertEq(index, 24);
     }
 
     /// Its record exists, but the signature is looked at first.
@@ -146,6 +147,12 @@ contract TypedDataVectorsTest is VectorFile {
                 )
             );
             return registry.registerModel(abi.decode(fields, (Model)), signature);
+        }
+        if (_same(type_, "ModelKey")) {
+            bytes memory fields = _fields(
+                index, "ModelKey(bytes32 checkpoint,bytes32 key,bytes32 statement,address author)"
+            );
+            return registry.registerModelKey(abi.decode(fields, (ModelKey)), signature);
         }
         vm.assertTrue(_same(type_, "Checkpoint"), type_);
         bytes memory encoded = _fields(

@@ -12,7 +12,8 @@ enum Kind {
     Model,
     Checkpoint,
     Anchor,
-    Revocation
+    Revocation,
+    ModelKey
 }
 
 /// Who decides disputes about a dataset or a model's payouts, and at what price.
@@ -137,6 +138,17 @@ struct Checkpoint {
     address author;
 }
 
+/// The key of a checkpoint's quantised model, which proofs of inference are verified with.
+/// @param checkpoint whose weights (same author); it may have several, of other quantisations
+/// @param key Keccak-256 of the model key (`docs/reference/zk-protocol.md` §2)
+/// @param statement SHA-256 of the DSSE payload that says how the key follows from the files
+struct ModelKey {
+    bytes32 checkpoint;
+    bytes32 key;
+    bytes32 statement;
+    address author;
+}
+
 /// The stored part of a record: one slot. Everything else is committed to by the id.
 /// @param author who made it
 /// @param time block time, seconds
@@ -149,7 +161,8 @@ struct Record {
     uint40 version;
 }
 
-/// Append-only records about content, opt-outs, licences, datasets, runs, models and checkpoints.
+/// Append-only records about content, opt-outs, licences, datasets, runs, models, checkpoints and
+/// model keys.
 ///
 /// A record's id is the EIP-712 struct hash of its fields, so the id proves the fields and the same
 /// record has the same id on every chain; a signature is over the EIP-712 digest, which names chain
@@ -196,6 +209,13 @@ interface IRegistry {
     );
     event CheckpointRegistered(
         bytes32 indexed id, bytes32 indexed model, bytes32 indexed digest, Checkpoint checkpoint
+    );
+    event ModelKeyRegistered(
+        bytes32 indexed id,
+        bytes32 indexed checkpoint,
+        bytes32 indexed key,
+        bytes32 statement,
+        address author
     );
     event Anchored(
         bytes32 indexed subject,
@@ -263,6 +283,12 @@ interface IRegistry {
         bytes calldata signature
     ) external returns (bytes32 id);
 
+    /// Registers a key of a checkpoint. That it follows from the checkpoint's files is its author's
+    /// word; anybody with the files derives it again.
+    function registerModelKey(ModelKey calldata modelKey, bytes calldata signature)
+        external
+        returns (bytes32 id);
+
     /// Announces a Merkle root in an event only: cheapest, provable from receipts but not by
     /// contracts.
     /// @param subject what the root is of: "content", "opt-out", or a log's origin hash
@@ -303,4 +329,5 @@ interface IRegistry {
     function hashRun(Run calldata run) external pure returns (bytes32);
     function hashModel(Model calldata model) external pure returns (bytes32);
     function hashCheckpoint(Checkpoint calldata checkpoint) external pure returns (bytes32);
+    function hashModelKey(ModelKey calldata modelKey) external pure returns (bytes32);
 }

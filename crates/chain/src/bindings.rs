@@ -34,6 +34,16 @@ sol!(
 );
 sol!(
     #[sol(rpc, all_derives)]
+    IZk,
+    "../../contracts/out-abi/Zk.json"
+);
+sol!(
+    #[sol(rpc, all_derives)]
+    IInferences,
+    "../../contracts/out-abi/Inferences.json"
+);
+sol!(
+    #[sol(rpc, all_derives)]
     Token,
     "../../contracts/out-abi/DevToken.json"
 );

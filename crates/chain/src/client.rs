@@ -15,7 +15,7 @@ use probity_core::keys::SecretKey;
 
 use crate::{
     ChainError, Contracts, Rehearsal,
-    bindings::{IChallenges, IPayoutVault, IPayouts, IRegistry},
+    bindings::{IChallenges, IInferences, IPayoutVault, IPayouts, IRegistry, IZk},
     contracts::{DEPLOYMENT_PROXY, Deployable, deployables, dev_token},
 };
 
@@ -321,7 +321,9 @@ fn revert_reason(data: &[u8], message: &str) -> String {
         .map(|error| format!("{error:?}"))
         .or_else(|_| IChallenges::IChallengesErrors::abi_decode(data).map(|e| format!("{e:?}")))
         .or_else(|_| IPayouts::IPayoutsErrors::abi_decode(data).map(|e| format!("{e:?}")))
-        .or_else(|_| IPayoutVault::IPayoutVaultErrors::abi_decode(data).map(|e| format!("{e:?}")));
+        .or_else(|_| IPayoutVault::IPayoutVaultErrors::abi_decode(data).map(|e| format!("{e:?}")))
+        .or_else(|_| IInferences::IInferencesErrors::abi_decode(data).map(|e| format!("{e:?}")))
+        .or_else(|_| IZk::IZkErrors::abi_decode(data).map(|e| format!("{e:?}")));
     match known {
         // `RecordExists(RecordExists { id: 0x.. })` says the name twice.
         Ok(text) => text

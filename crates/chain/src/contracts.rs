@@ -4,7 +4,7 @@ use alloy::sol_types::{SolConstructor, SolValue};
 use alloy_primitives::{Address, B256, Bytes, address, keccak256};
 use serde::{Deserialize, Serialize};
 
-use crate::bindings::{IChallenges, IPayoutVault, IPayouts, IRegistry, Token};
+use crate::bindings::{IChallenges, IInferences, IPayoutVault, IPayouts, IRegistry, IZk, Token};
 
 /// The deterministic deployment proxy: the same address on every EVM chain.
 pub const DEPLOYMENT_PROXY: Address = address!("4e59b44847b379578588920cA78FbF26c0B4956C");
@@ -19,6 +19,8 @@ pub struct Contracts {
     pub challenges: Address,
     /// Revenue and payout roots.
     pub payouts: Address,
+    /// Proofs of inference by registered models.
+    pub inferences: Address,
 }
 
 /// A contract to be deployed: its address and init code.
@@ -44,8 +46,8 @@ fn salt() -> B256 {
     keccak256("probity.v1")
 }
 
-/// The three contracts in order of deployment.
-pub(crate) fn deployables() -> [Deployable; 3] {
+/// The contracts in order of deployment; the fourth is the verifier that the last one calls.
+pub(crate) fn deployables() -> [Deployable; 5] {
     let registry = Deployable::new(&IRegistry::BYTECODE, &[]);
     let arguments = IChallenges::constructorCall { registry_: registry.address }.abi_encode();
     let challenges = Deployable::new(&IChallenges::BYTECODE, &arguments);
@@ -53,7 +55,11 @@ pub(crate) fn deployables() -> [Deployable; 3] {
         IPayouts::constructorCall { registry_: registry.address, challenges_: challenges.address }
             .abi_encode();
     let payouts = Deployable::new(&IPayouts::BYTECODE, &arguments);
-    [registry, challenges, payouts]
+    let zk = Deployable::new(&IZk::BYTECODE, &[]);
+    let arguments =
+        IInferences::constructorCall { registry_: registry.address, zk_: zk.address }.abi_encode();
+    let inferences = Deployable::new(&IInferences::BYTECODE, &arguments);
+    [registry, challenges, payouts, zk, inferences]
 }
 
 /// The worthless token for development.
@@ -62,8 +68,8 @@ pub(crate) fn dev_token() -> Deployable {
 }
 
 impl Contracts {
-    /// The three addresses in order: registry, challenges, payouts.
-    pub fn all(&self) -> [Address; 3] {
+    /// The addresses of those that hold state, in order: registry, challenges, payouts.
+    pub fn stateful(&self) -> [Address; 3] {
         [self.registry, self.challenges, self.payouts]
     }
 
@@ -77,11 +83,12 @@ impl Contracts {
 
     /// Where the contracts are or will be on any chain.
     pub fn deterministic() -> Self {
-        let [registry, challenges, payouts] = deployables();
+        let [registry, challenges, payouts, _, inferences] = deployables();
         Self {
             registry: registry.address,
             challenges: challenges.address,
             payouts: payouts.address,
+            inferences: inferences.address,
         }
     }
 }
@@ -94,10 +101,8 @@ mod tests {
     #[test]
     fn addresses_are_those_of_the_deployment_manifest() {
         let manifest = include_str!("../../../contracts/deployment.json").to_lowercase();
-        let contracts = Contracts::deterministic();
-        for address in
-            [contracts.registry, contracts.challenges, contracts.payouts, dev_token().address]
-        {
+        let deployed = deployables().into_iter().chain([dev_token()]);
+        for address in deployed.map(|deployable| deployable.address) {
             assert!(manifest.contains(&format!("{address:?}").to_lowercase()), "{address}");
         }
     }

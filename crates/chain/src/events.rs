@@ -6,11 +6,13 @@ use alloy::{
 };
 use alloy_primitives::{Address, B256, U256};
 use alloy_sol_types::{SolEvent, SolValue};
-use probity_core::records::{Anchor, Checkpoint, Content, Dataset, Licence, Model, OptOut, Run};
+use probity_core::records::{
+    Anchor, Checkpoint, Content, Dataset, Licence, Model, ModelKey, OptOut, Run,
+};
 
 use crate::{
     ChainError, Client,
-    bindings::{IChallenges, IPayoutVault, IPayouts, IRegistry, convert},
+    bindings::{IChallenges, IInferences, IPayoutVault, IPayouts, IRegistry, convert},
 };
 
 /// Blocks asked for at once; many public nodes refuse more.
@@ -73,6 +75,10 @@ pub enum EventKind {
     Checkpoint {
         id: B256,
         record: Checkpoint,
+    },
+    ModelKey {
+        id: B256,
+        record: ModelKey,
     },
     Anchor {
         record: Anchor,
@@ -140,6 +146,11 @@ pub enum EventKind {
         epoch: u64,
         root: B256,
     },
+    InferenceProved {
+        id: B256,
+        context: B256,
+        output: B256,
+    },
     Claimed {
         vault: Address,
         account: Address,
@@ -163,7 +174,7 @@ impl Client {
         while start <= to {
             let end = to.min(start.saturating_add(BLOCKS_PER_QUERY - 1));
             let own = self.contracts();
-            let addresses = vec![own.registry, own.challenges, own.payouts];
+            let addresses = vec![own.registry, own.challenges, own.payouts, own.inferences];
             let mut page = self.page(addresses, start, end).await?;
             for event in &page {
                 if let EventKind::RootAccepted { vault, .. } = &event.kind
@@ -290,6 +301,16 @@ fn decode_record(topic: B256, log: &Log) -> Result<Option<EventKind>, ChainError
             let e: R::CheckpointRegistered = data(log)?;
             EventKind::Checkpoint { id: e.id, record: same(&e.checkpoint)? }
         }
+        R::ModelKeyRegistered::SIGNATURE_HASH => {
+            let e: R::ModelKeyRegistered = data(log)?;
+            let record = ModelKey {
+                checkpoint: e.checkpoint,
+                key: e.key,
+                statement: e.statement,
+                author: e.author,
+            };
+            EventKind::ModelKey { id: e.id, record }
+        }
         R::Anchored::SIGNATURE_HASH => {
             let e: R::Anchored = data(log)?;
             let record = Anchor {
@@ -374,6 +395,10 @@ fn decode_money(topic: B256, log: &Log) -> Result<Option<EventKind>, ChainError>
         P::RootDropped::SIGNATURE_HASH => {
             let e: P::RootDropped = data(log)?;
             EventKind::RootDropped { model: e.model, token: e.token, epoch: e.epoch, root: e.root }
+        }
+        IInferences::InferenceProved::SIGNATURE_HASH => {
+            let e: IInferences::InferenceProved = data(log)?;
+            EventKind::InferenceProved { id: e.id, context: e.context, output: e.output }
         }
         IPayoutVault::Claimed::SIGNATURE_HASH => {
             let e: IPayoutVault::Claimed = data(log)?;

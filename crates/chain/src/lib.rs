@@ -11,8 +11,8 @@ mod proof;
 
 pub use bindings::convert;
 pub use bindings::{
-    IChallenges as Challenges, IPayoutVault as PayoutVault, IPayouts as Payouts,
-    IRegistry as Registry, Token,
+    IChallenges as Challenges, IInferences as Inferences, IPayoutVault as PayoutVault,
+    IPayouts as Payouts, IRegistry as Registry, Token,
 };
 pub use client::{Client, Receipt};
 pub use contracts::{Contracts, DEPLOYMENT_PROXY};

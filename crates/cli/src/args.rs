@@ -20,7 +20,7 @@ pub(crate) use log::Log;
 pub(crate) use model::{Model, RegisterCheckpoint};
 pub(crate) use payout::{Payout, PoolOf};
 pub(crate) use train::{RunCommand, Train};
-pub(crate) use zk::{Prove, SetUp, Stage as ZkStage, Verify, Zk};
+pub(crate) use zk::{Prove, Register, SetUp, Stage as ZkStage, Submit, Verify, Zk};
 
 /// Accountable AI: provenance, verifiable payouts and offline audits.
 #[derive(Debug, Parser)]
@@ -84,7 +84,7 @@ pub(crate) enum Command {
 }
 
 /// Which workspace.
-#[derive(Debug, ClapArgs)]
+#[derive(Debug, Clone, ClapArgs)]
 pub(crate) struct Folder {
     /// The workspace folder.
     #[arg(long = "dir", value_name = "DIR", default_value = ".")]
@@ -92,7 +92,7 @@ pub(crate) struct Folder {
 }
 
 /// Where a key's passphrase comes from. Without a file it is asked for on the terminal.
-#[derive(Debug, ClapArgs)]
+#[derive(Debug, Clone, ClapArgs)]
 pub(crate) struct Passphrase {
     /// File whose first line is the passphrase.
     #[arg(long, value_name = "FILE")]
@@ -247,6 +247,27 @@ pub(crate) struct Signer {
     pub(crate) folder: Folder,
     #[command(flatten)]
     pub(crate) passphrase: Passphrase,
+}
+
+/// Which workspace, and which of its keys signs and pays, if anything is signed.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct OptionalSigner {
+    /// The key that signs and pays.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) key: Option<String>,
+    #[command(flatten)]
+    pub(crate) folder: Folder,
+    #[command(flatten)]
+    pub(crate) passphrase: Passphrase,
+}
+
+impl OptionalSigner {
+    /// Who signs, if somebody does. Without signing these commands are their own dry run.
+    pub(crate) fn signer(&self) -> Option<Signer> {
+        let key = self.key.clone()?;
+        let (folder, passphrase) = (self.folder.clone(), self.passphrase.clone());
+        Some(Signer { key, dry_run: false, folder, passphrase })
+    }
 }
 
 #[derive(Debug, ClapArgs)]

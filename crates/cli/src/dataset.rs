@@ -23,6 +23,9 @@ pub(crate) async fn run(command: Dataset, json: bool) -> anyhow::Result<bool> {
         Dataset::Export { dataset, output, folder } => {
             folder::export(dataset, &output, &folder, json).await
         }
+        Dataset::Tables { output, previous, folder } => {
+            folder::tables(&output, previous, &folder, json).await
+        }
         Dataset::Verify { path, dataset, folder } => {
             folder::verify(&path, dataset, &folder, json).await
         }

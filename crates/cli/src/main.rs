@@ -54,7 +54,7 @@ async fn run(args: Args) -> anyhow::Result<bool> {
         Command::Train(train) => train::run(train, json).await,
         Command::Payout(payout) => payout::run(payout, json).await,
         Command::Key(key) => keys::run(key, json).await,
-        Command::Zk(zk) => zk::run(zk, json),
+        Command::Zk(zk) => zk::run(zk, json).await,
         Command::Explain(explain) => workspace::explain(explain, json).await,
         Command::List(list) => workspace::list(list, json).await,
         Command::Bundle(bundle) => workspace::bundle(bundle, json).await,

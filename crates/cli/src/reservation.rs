@@ -7,13 +7,16 @@ use probity_core::{Digest, Finding, Severity, licence::Permission};
 use probity_node::Grounds;
 use probity_provenance::{
     media_type::MediaType,
-    reservation::{Decisions, Read, ReservationError, Source, Statement, aipref, cawg, tdmrep},
+    reservation::{
+        Decisions, Read, ReservationError, Source, Statement, aipref, cawg, publication, robots,
+        tdmrep,
+    },
     sidecar::Inspection,
 };
 use serde_json::json;
 
 use crate::{
-    args::{ImportOptOut, Signer, Sources},
+    args::{ImportOptOut, Sources},
     audit,
     content::work,
     media,
@@ -31,7 +34,7 @@ struct Imported {
 }
 
 pub(crate) async fn import(args: ImportOptOut, json: bool) -> anyhow::Result<bool> {
-    let ImportOptOut { works, sources, location, register, key, folder, passphrase } = args;
+    let ImportOptOut { works, sources, location, register, signer } = args;
     let works = works.iter().map(|text| Ok((text.clone(), work(text)?)));
     let mut works = works.collect::<anyhow::Result<Vec<_>>>()?;
     let imported = read_all(&sources, location.as_deref())?;
@@ -45,8 +48,7 @@ pub(crate) async fn import(args: ImportOptOut, json: bool) -> anyhow::Result<boo
     }
     let reserved = imported.decisions.reserve_training();
     let mut sent = None;
-    if let (true, true, Some(key)) = (reserved, register, key) {
-        let signer = Signer { key, dry_run: false, folder, passphrase };
+    if let (true, true, Some(signer)) = (reserved, register, signer.signer()) {
         let (mut workspace, key) = settings::signer(&signer).await?;
         let receipts = workspace.opt_out_by(&key, &works, &imported.grounds).await?;
         sent = Some(receipts.iter().map(|receipt| receipt.transaction).collect::<Vec<_>>());
@@ -81,22 +83,32 @@ pub(crate) async fn import(args: ImportOptOut, json: bool) -> anyhow::Result<boo
 fn read_all(sources: &Sources, location: Option<&str>) -> anyhow::Result<Imported> {
     let mut all = Read::default();
     let mut grounds = Vec::new();
-    let mut add = |source, bytes: Vec<u8>, read: Result<Read, ReservationError>, name: &str| {
-        all.extend(read.with_context(|| format!("`{name}` is no reservation"))?);
-        let location = location.filter(|_| source == Source::Tdmrep).map(str::to_owned);
-        grounds.push(Grounds { source, bytes, location });
-        anyhow::Ok(())
-    };
+    let mut add =
+        |source: Source, bytes: Vec<u8>, read: Result<Read, ReservationError>, name: &str| {
+            all.extend(read.with_context(|| format!("`{name}` is no reservation"))?);
+            let location = location.filter(|_| source.has_paths()).map(str::to_owned);
+            grounds.push(Grounds { source, bytes, location });
+            anyhow::Ok(())
+        };
     for path in &sources.tdmrep {
         let bytes = settings::read(path)?;
-        let read = tdmrep::read(&bytes, location.unwrap_or_default());
-        add(Source::Tdmrep, bytes, read, &path.to_string_lossy())?;
+        let name = path.to_string_lossy();
+        let documents = documents(bytes).with_context(|| format!("`{name}` is no reservation"))?;
+        for bytes in documents {
+            let read = tdmrep::read(&bytes, location.unwrap_or_default());
+            add(Source::Tdmrep, bytes, read, &name)?;
+        }
     }
     for text in &sources.aipref {
         let path = Path::new(text);
         let bytes = if path.exists() { settings::read(path)? } else { text.clone().into_bytes() };
         let read = aipref::read(&bytes);
         add(Source::Aipref, bytes, read, text)?;
+    }
+    for path in &sources.robots {
+        let bytes = settings::read(path)?;
+        let read = robots::read(&bytes, location.unwrap_or_default());
+        add(Source::Robots, bytes, read, &path.to_string_lossy())?;
     }
     for path in &sources.cawg {
         let bytes = settings::read(path)?;
@@ -119,6 +131,11 @@ fn read_all(sources: &Sources, location: Option<&str>) -> anyhow::Result<Importe
     Ok(Imported { decisions: Decisions::of(statements), findings, grounds, stripped })
 }
 
+/// What of a file may be a reservation: of an EPUB or PDF its metadata, of another the file.
+fn documents(bytes: Vec<u8>) -> Result<Vec<Vec<u8>>, ReservationError> {
+    publication::documents(&bytes).unwrap_or_else(|| Ok(vec![bytes]))
+}
+
 /// What a media file's manifest reserves, with the manifest store. One that does not hold says
 /// nothing.
 fn manifest(bytes: &[u8], media_type: MediaType) -> anyhow::Result<(Vec<u8>, Read)> {
@@ -136,12 +153,17 @@ pub(crate) fn inspect(file: &Path, location: Option<&str>, json: bool) -> anyhow
     if MediaType::of(&bytes).is_some() {
         bail!("`{0}` is a media file: probity content inspect {0} reads it", file.display());
     }
-    let read = guess(&bytes, location.unwrap_or_default())
-        .with_context(|| format!("`{}` is no reservation", file.display()))?;
+    let evidence = Digest::of(&bytes);
+    let mut read = Read::default();
+    let no_reservation = || format!("`{}` is no reservation", file.display());
+    for bytes in documents(bytes).with_context(no_reservation)? {
+        let said = guess(&bytes, location.unwrap_or_default());
+        read.extend(said.with_context(no_reservation)?);
+    }
     let decisions = Decisions::of(read.statements);
     if json {
         output::json(&json!({
-            "evidence": Digest::of(&bytes),
+            "evidence": evidence,
             "reservesTraining": decisions.reserve_training(),
             "decisions": decisions,
             "findings": read.findings,
@@ -161,6 +183,7 @@ fn guess(bytes: &[u8], location: &str) -> Result<Read, ReservationError> {
     match bytes.iter().find(|byte| !byte.is_ascii_whitespace()) {
         Some(b'{') => cawg::read(bytes),
         Some(b'[' | b'<') => tdmrep::read(bytes, location),
+        _ if has_field(bytes, "user-agent") => robots::read(bytes, location),
         _ if has_field(bytes, "tdm-reservation") => {
             let mut read = tdmrep::read(bytes, location)?;
             if has_field(bytes, "content-usage") {

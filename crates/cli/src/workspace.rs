@@ -21,8 +21,17 @@ use crate::{
 };
 
 /// Kinds of records, in the order they depend on each other.
-const KINDS: [&str; 8] =
-    ["licence", "content", "opt-out", "anchor", "dataset", "run", "model", "checkpoint"];
+const KINDS: [&str; 9] = [
+    "licence",
+    "content",
+    "opt-out",
+    "anchor",
+    "dataset",
+    "run",
+    "model",
+    "checkpoint",
+    "model-key",
+];
 
 pub(crate) async fn init(args: Init, json: bool) -> anyhow::Result<bool> {
     let passphrase = output::passphrase(&args.passphrase)?;

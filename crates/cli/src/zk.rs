@@ -1,5 +1,7 @@
 //! `probity zk`.
 
+mod registered;
+
 use std::{
     path::{Path, PathBuf},
     time::Instant,
@@ -14,6 +16,7 @@ use probity_node::inference::{
     prove_hidden_inputs, prove_inputs, proving_key, saturated, set_up, write_opening,
     write_with_secrets,
 };
+use probity_provenance::inference::NOT_SHOWN;
 use probity_zk::{ModelKey, Rejection, Stage};
 use probity_zk_prover::{InputOpening, ProveError, Quantised};
 use serde_json::{Value, json};
@@ -23,8 +26,8 @@ use crate::{
     output, settings,
 };
 
-/// What every verdict says beside itself.
-const NOT_SHOWN: &str =
+/// What no hiding proof shows, whatever else it does.
+const NOT_SHOWN_BESIDE_SECRETS: &str =
     "that the integer model is as accurate as the float one, that its data was lawful";
 /// What only the maker of a key that hides its weights says.
 const NOT_SHOWN_HIDDEN: &str = "that the weights are bounded integers, which the key hides";
@@ -32,9 +35,11 @@ const NOT_SHOWN_HIDDEN: &str = "that the weights are bounded integers, which the
 /// What a verdict does not say.
 fn not_shown(key: &ModelKey, stage: Stage) -> String {
     match (stage, key.stage()) {
-        (Stage::Succinct, _) => format!("{NOT_SHOWN}, any secrecy"),
-        (Stage::Hiding, Stage::Succinct) => NOT_SHOWN.to_owned(),
-        (Stage::Hiding, Stage::Hiding) => format!("{NOT_SHOWN}, {NOT_SHOWN_HIDDEN}"),
+        (Stage::Succinct, _) => NOT_SHOWN.to_owned(),
+        (Stage::Hiding, Stage::Succinct) => NOT_SHOWN_BESIDE_SECRETS.to_owned(),
+        (Stage::Hiding, Stage::Hiding) => {
+            format!("{NOT_SHOWN_BESIDE_SECRETS}, {NOT_SHOWN_HIDDEN}")
+        }
     }
 }
 
@@ -58,11 +63,13 @@ fn stage_text(key: &ModelKey, stage: Stage) -> String {
     }
 }
 
-pub(crate) fn run(command: Zk, json: bool) -> anyhow::Result<bool> {
+pub(crate) async fn run(command: Zk, json: bool) -> anyhow::Result<bool> {
     match command {
         Zk::Setup(args) => setup(&args, json),
         Zk::Prove(args) => prove(&args, json),
         Zk::Verify(args) => verify(&args, json),
+        Zk::Register(args) => registered::register(args, json).await,
+        Zk::Submit(args) => registered::submit(&args, json).await,
     }
 }
 
@@ -308,10 +315,15 @@ fn findings(
     other.into_iter().chain(found).collect()
 }
 
-fn show_verdict(key: &ModelKey, file: &AnyProof, findings: &[Finding]) -> anyhow::Result<()> {
+fn show_findings(findings: &[Finding]) -> anyhow::Result<()> {
     for finding in findings {
         output::line(format!("broken {}: {}", finding.code, finding.message))?;
     }
+    Ok(())
+}
+
+fn show_verdict(key: &ModelKey, file: &AnyProof, findings: &[Finding]) -> anyhow::Result<()> {
+    show_findings(findings)?;
     if findings.is_empty() {
         let text = format!("model {} made these outputs", file.model());
         output::line(format!("{:<12} {text}", output::label(Label::Verified)))?;

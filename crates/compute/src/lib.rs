@@ -10,5 +10,5 @@ pub use mlp::{BUILDER, Mlp, MlpConfig, Progress, TrainError, WeightsError};
 pub use outliers::{Outlier, outliers};
 pub use samples::{SAMPLE_MEDIA_TYPE, Sample, SampleError};
 pub use tensors::{
-    Change, Format, ListedTensor, Tensor, TensorDiff, TensorError, compare, tensors,
+    Beside, Change, Format, ListedTensor, Tensor, TensorDiff, TensorError, compare, tensors,
 };

@@ -71,19 +71,32 @@ pub enum TensorError {
     /// Larger than ONNX files are (protobuf's limit).
     #[error("an ONNX file of {0} bytes is over the limit of {limit}", limit = onnx::MAX_FILE)]
     TooLarge(u64),
-    /// A tensor whose elements are in another file.
-    #[error("the elements of tensor `{0}` are in another file")]
-    External(String),
+    /// A tensor whose elements are in a file that the model does not have, or beyond its end.
+    #[error("the elements of tensor `{tensor}` are not in `{file}`")]
+    External {
+        /// The tensor.
+        tensor: String,
+        /// Where they should be, relative to the model's file.
+        file: String,
+    },
     /// A tensor whose elements do not fit its type and shape.
     #[error("tensor `{0}` does not have the elements of its type and shape")]
     Tensor(String),
 }
 
-/// The tensors of a file, in order of their names. safetensors are read in bounded memory.
-pub fn tensors<R: Read + Seek>(format: Format, file: &mut R) -> Result<Vec<Tensor>, TensorError> {
+/// Opens a file by its path relative to a model's file; `None` where the model does not have it.
+pub type Beside<'a, R> = &'a mut dyn FnMut(&str) -> io::Result<Option<R>>;
+
+/// The tensors of a file, in order of their names. safetensors are read in bounded memory, and so are
+/// the files `beside` that hold elements of an ONNX file's tensors.
+pub fn tensors<R: Read + Seek>(
+    format: Format,
+    file: &mut R,
+    beside: Beside<'_, R>,
+) -> Result<Vec<Tensor>, TensorError> {
     let mut tensors = match format {
         Format::Safetensors => safetensors::read(file)?,
-        Format::Onnx => onnx::read(file)?,
+        Format::Onnx => onnx::read(file, beside)?,
     };
     tensors.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(tensors)
@@ -211,12 +224,12 @@ mod tests {
         #[test]
         fn any_bytes_are_read_without_panic(mut bytes in prop::collection::vec(any::<u8>(), 0..300)) {
             for format in [Format::Safetensors, Format::Onnx] {
-                drop(tensors(format, &mut Cursor::new(&bytes)));
+                drop(tensors(format, &mut Cursor::new(&bytes), &mut |_| Ok(None)));
             }
             // A header of a length that is there.
             if let Some(length) = bytes.len().checked_sub(8) {
                 bytes[..8].copy_from_slice(&(length as u64).to_le_bytes());
-                drop(tensors(Format::Safetensors, &mut Cursor::new(&bytes)));
+                drop(tensors(Format::Safetensors, &mut Cursor::new(&bytes), &mut |_| Ok(None)));
             }
         }
     }

@@ -29,7 +29,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Digest,
-    log::{InclusionProof, MemoryTree, OutOfTree, ProofError, ProveError, empty_root, leaf_hash},
+    log::{
+        InclusionProof, MemoryTree, OutOfTree, ProofError, ProveError, Tree, TreeTooLarge,
+        empty_root, leaf_hash,
+    },
 };
 
 const DOMAIN: &[u8] = b"probity/absence/v1";
@@ -46,6 +49,12 @@ pub enum SetError {
     /// The tree over the set could not be read.
     #[error(transparent)]
     Tree(#[from] ProveError<OutOfTree>),
+    /// Keys that come one by one are in ascending order, each once.
+    #[error("expected keys in ascending order, got `{0}` after one that is not less")]
+    Order(Digest),
+    /// More keys than a tree has leaves.
+    #[error(transparent)]
+    TooLarge(#[from] TreeTooLarge),
 }
 
 /// Why a proof about a set does not hold.
@@ -142,6 +151,42 @@ impl SortedSet {
 
     fn path(&self, position: usize) -> Result<InclusionProof, SetError> {
         Ok(InclusionProof::prove(&self.tree, position as u64, self.tree.size())?)
+    }
+}
+
+/// The commitment of a [`SortedSet`] whose keys come one by one in ascending order. It keeps O(log n)
+/// hashes, so that the keys may be more than memory holds.
+///
+/// ```
+/// use probity_core::{Digest, absence::{SortedSet, StreamedSet}};
+/// let set: SortedSet = [Digest::of(b"a"), Digest::of(b"b")].into_iter().collect();
+/// let mut streamed = StreamedSet::default();
+/// for key in set.keys() {
+///     streamed.push(*key)?;
+/// }
+/// assert_eq!(streamed.commitment(), set.commitment());
+/// # Ok::<(), probity_core::absence::SetError>(())
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct StreamedSet {
+    last: Option<Digest>,
+    tree: Tree,
+}
+
+impl StreamedSet {
+    /// Takes the next key.
+    pub fn push(&mut self, key: Digest) -> Result<(), SetError> {
+        if self.last.is_some_and(|last| key <= last) {
+            return Err(SetError::Order(key));
+        }
+        self.last = Some(key);
+        self.tree.push(leaf(&key))?;
+        Ok(())
+    }
+
+    /// The commitment to the keys so far.
+    pub fn commitment(&self) -> Digest {
+        commitment(self.tree.size(), &self.tree.root())
     }
 }
 

@@ -7,7 +7,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::Digest;
 
-/// Largest JSON document any decoder of ours accepts, in bytes.
+/// Largest JSON document that decoders of ours accept unless they say otherwise, in bytes.
 pub const MAX_JSON_BYTES: usize = 16 << 20;
 
 /// Why a value has no canonical form, or bytes no value.
@@ -16,9 +16,14 @@ pub enum JsonError {
     /// Not JSON, or not of the expected form.
     #[error("malformed JSON")]
     Malformed(#[from] serde_json::Error),
-    /// Larger than [`MAX_JSON_BYTES`].
-    #[error("JSON of {0} bytes is over the limit of {MAX_JSON_BYTES}")]
-    TooLarge(usize),
+    /// Larger than the decoder's limit.
+    #[error("JSON of {size} bytes is over the limit of {limit}")]
+    TooLarge {
+        /// Length in bytes.
+        size: usize,
+        /// Most that are accepted.
+        limit: usize,
+    },
 }
 
 /// The canonical bytes of a value (RFC 8785).
@@ -36,10 +41,15 @@ pub fn canonical_digest<T: Serialize>(value: &T) -> Result<Digest, JsonError> {
     Ok(Digest::of(&canonical(value)?))
 }
 
-/// Decodes untrusted JSON, refusing what is too large.
+/// Decodes untrusted JSON of at most [`MAX_JSON_BYTES`].
 pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, JsonError> {
-    if bytes.len() > MAX_JSON_BYTES {
-        return Err(JsonError::TooLarge(bytes.len()));
+    decode_within(bytes, MAX_JSON_BYTES)
+}
+
+/// Decodes untrusted JSON of at most `limit` bytes.
+pub fn decode_within<T: DeserializeOwned>(bytes: &[u8], limit: usize) -> Result<T, JsonError> {
+    if bytes.len() > limit {
+        return Err(JsonError::TooLarge { size: bytes.len(), limit });
     }
     Ok(serde_json::from_slice(bytes)?)
 }
@@ -120,6 +130,6 @@ mod tests {
     #[test]
     fn oversized_documents_are_refused() {
         let huge = vec![b' '; MAX_JSON_BYTES + 1];
-        assert!(matches!(decode::<serde_json::Value>(&huge), Err(JsonError::TooLarge(_))));
+        assert!(matches!(decode::<serde_json::Value>(&huge), Err(JsonError::TooLarge { .. })));
     }
 }

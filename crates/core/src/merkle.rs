@@ -14,6 +14,8 @@
 //! assert!(verify(&proof, &tree.root(), &leaves[1]));
 //! ```
 
+use std::collections::BTreeMap;
+
 use alloy_primitives::{B256, keccak256};
 use alloy_sol_types::SolValue;
 
@@ -101,6 +103,115 @@ impl StandardTree {
     }
 }
 
+/// Why leaves that come one by one have no root.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum StreamError {
+    /// Leaves are pushed in ascending order.
+    #[error("leaf {at} is `{got}`, less than the one before")]
+    Order {
+        /// Its position, from 0.
+        at: u64,
+        /// The leaf.
+        got: B256,
+    },
+    /// The shape of the tree follows from the number of leaves that was announced.
+    #[error("expected `{expected}` leaves, got `{got}`")]
+    Count {
+        /// Announced.
+        expected: u64,
+        /// Pushed.
+        got: u64,
+    },
+}
+
+/// The root of a [`StandardTree`] over leaves that come one by one in ascending order. It keeps
+/// O(log n) nodes, so that the leaves may be more than memory holds.
+///
+/// In the reference's layout the lowest leaves stand in pairs in the deepest row. With `w` the
+/// largest power of two that is not above the number of leaves `n`, the first `2(n - w)` leaves are
+/// those pairs, and the row above them has `w` nodes: the other leaves, and then the pairs.
+///
+/// ```
+/// use alloy_primitives::B256;
+/// use probity_core::merkle::{StandardTree, StreamedRoot};
+///
+/// let leaves: Vec<B256> = (1..=5).map(B256::with_last_byte).collect();
+/// let mut root = StreamedRoot::new(5).unwrap();
+/// for leaf in &leaves {
+///     root.push(*leaf).unwrap();
+/// }
+/// assert_eq!(root.finish(), Ok(StandardTree::new(leaves).unwrap().root()));
+/// ```
+#[derive(Debug, Clone)]
+pub struct StreamedRoot {
+    leaves: u64,
+    pushed: u64,
+    last: B256,
+    /// The first leaf of a pair in the deepest row.
+    unpaired: Option<B256>,
+    /// Nodes whose sibling has not come yet, by height over the row of `w` nodes and position.
+    /// INVARIANT: what was placed are two runs of the row, so at most two nodes wait at a height.
+    waiting: BTreeMap<(u32, u64), B256>,
+}
+
+impl StreamedRoot {
+    /// The root of this many leaves.
+    pub fn new(leaves: u64) -> Result<Self, EmptyTree> {
+        if leaves == 0 {
+            return Err(EmptyTree);
+        }
+        let (last, waiting) = (B256::ZERO, BTreeMap::new());
+        Ok(Self { leaves, pushed: 0, last, unpaired: None, waiting })
+    }
+
+    /// The largest power of two that is not above the number of leaves.
+    fn width(&self) -> u64 {
+        1 << self.leaves.ilog2()
+    }
+
+    /// Takes the next leaf.
+    pub fn push(&mut self, leaf: B256) -> Result<(), StreamError> {
+        let at = self.pushed;
+        if at >= self.leaves {
+            let got = self.pushed.saturating_add(1);
+            return Err(StreamError::Count { expected: self.leaves, got });
+        }
+        if leaf < self.last {
+            return Err(StreamError::Order { at, got: leaf });
+        }
+        self.last = leaf;
+        self.pushed += 1;
+        let pairs = self.leaves - self.width();
+        if at >= 2 * pairs {
+            self.place(at - 2 * pairs, leaf);
+        } else if let Some(first) = self.unpaired.take() {
+            self.place(self.width() - pairs + at / 2, hash_pair(&first, &leaf));
+        } else {
+            self.unpaired = Some(leaf);
+        }
+        Ok(())
+    }
+
+    /// Puts a node into the row, and joins it with what waits for it.
+    fn place(&mut self, mut position: u64, mut node: B256) {
+        let mut height = 0;
+        while let Some(sibling) = self.waiting.remove(&(height, position ^ 1)) {
+            node = hash_pair(&node, &sibling);
+            (height, position) = (height + 1, position / 2);
+        }
+        self.waiting.insert((height, position), node);
+    }
+
+    /// The root, once all leaves were pushed.
+    pub fn finish(self) -> Result<B256, StreamError> {
+        let missing = StreamError::Count { expected: self.leaves, got: self.pushed };
+        if self.pushed != self.leaves {
+            return Err(missing);
+        }
+        self.waiting.get(&(self.leaves.ilog2(), 0)).copied().ok_or(missing)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -117,6 +228,43 @@ mod tests {
         assert_eq!(tree.root(), word(7));
         assert_eq!(tree.proof(&word(7)), Some(vec![]));
         assert_eq!(StandardTree::new(vec![]).unwrap_err(), EmptyTree);
+    }
+
+    fn streamed(leaves: &[B256]) -> Result<B256, StreamError> {
+        let mut root = StreamedRoot::new(leaves.len() as u64).unwrap();
+        for (at, leaf) in leaves.iter().enumerate() {
+            root.push(*leaf)?;
+            let bound = 2 * (leaves.len().ilog2() as usize + 1);
+            assert!(root.waiting.len() <= bound, "{at} of {}: more than O(log n)", leaves.len());
+        }
+        root.finish()
+    }
+
+    #[test]
+    fn a_streamed_root_is_the_trees() {
+        for count in 1..600 {
+            let mut leaves: Vec<B256> = (0..count).map(|n| word(n / 3)).collect();
+            leaves.sort_unstable();
+            let tree = StandardTree::new(leaves.clone()).unwrap();
+            assert_eq!(streamed(&leaves), Ok(tree.root()), "{count} leaves");
+        }
+    }
+
+    #[test]
+    fn leaves_out_of_order_missing_or_surplus_have_no_root() {
+        let mut leaves: Vec<B256> = (0..7).map(word).collect();
+        leaves.sort_unstable();
+        assert_eq!(StreamedRoot::new(0).unwrap_err(), EmptyTree);
+        let mut root = StreamedRoot::new(7).unwrap();
+        for leaf in &leaves[1..] {
+            root.push(*leaf).unwrap();
+        }
+        let short = StreamError::Count { expected: 7, got: 6 };
+        assert_eq!(root.clone().finish(), Err(short));
+        assert_eq!(root.push(leaves[0]), Err(StreamError::Order { at: 6, got: leaves[0] }));
+        root.push(leaves[6]).unwrap();
+        assert_eq!(root.push(leaves[6]), Err(StreamError::Count { expected: 7, got: 8 }));
+        root.finish().unwrap();
     }
 
     proptest! {

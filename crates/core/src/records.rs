@@ -93,6 +93,14 @@ sol! {
     }
 
     #[derive(Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+    struct ModelKey {
+        bytes32 checkpoint;
+        bytes32 key;
+        bytes32 statement;
+        address author;
+    }
+
+    #[derive(Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
     struct Anchor {
         bytes32 subject;
         bytes32 root;

@@ -12,14 +12,14 @@ use probity_core::Clock;
 use tokio::sync::oneshot;
 
 use crate::commit::write_genesis;
-use crate::db::{GENESIS_KEY, Store};
+use crate::db::{GENESIS_KEY, Places, Store};
 use crate::execute::ChainRules;
 use crate::filters::Filters;
 use crate::genesis::Genesis;
 use crate::journal::Journal;
 use crate::lock::Lock;
 use crate::queue::Queue;
-use crate::recovery::replay;
+use crate::recovery::recover;
 use crate::sealer::{Sealer, Submission};
 use crate::state::CodeCache;
 use crate::transaction::{Rejection, Signed};
@@ -28,6 +28,7 @@ use crate::{Error, Transport};
 const FILE_NAME: &str = "chain.redb";
 /// Written first under this name, so that a chain is either whole or absent.
 const NEW_FILE_NAME: &str = "chain.redb.new";
+const STATE_NAME: &str = "state.redb";
 const JOURNAL_NAME: &str = "chain.journal";
 /// Groups of submissions that may wait for the sealer.
 const INBOX: usize = 16_384;
@@ -40,6 +41,9 @@ pub struct Options {
     /// Flush at every nth block only. With anything but 1 a crash may lose the last
     /// acknowledged blocks (never tear one): for building large test chains.
     pub sync_every: NonZeroU32,
+    /// The most gas between two checkpoints. A crash can make the next opening execute twice as
+    /// much again.
+    pub checkpoint_gas: u64,
     /// Memory for database pages, in bytes.
     pub cache_bytes: usize,
 }
@@ -49,6 +53,7 @@ impl Default for Options {
         Self {
             max_block_transactions: usize::MAX,
             sync_every: NonZeroU32::MIN,
+            checkpoint_gas: 500_000_000,
             cache_bytes: 512 * 1024 * 1024,
         }
     }
@@ -100,12 +105,14 @@ impl DevChain {
             return Err(Error::Exists(dir.to_owned()));
         }
         // Left by a creation that was cut short.
-        for stale in [&new, &dir.join(JOURNAL_NAME)] {
+        let state = dir.join(STATE_NAME);
+        for stale in [&new, &state, &dir.join(JOURNAL_NAME)] {
             if stale.exists() {
                 fs::remove_file(stale).map_err(|source| Error::file(stale, source))?;
             }
         }
-        let store = Store::create(&new, Options::default().cache_bytes)?;
+        let cache_bytes = Options::default().cache_bytes;
+        let store = Store::create(Places { chain: new.clone(), state, cache_bytes })?;
         write_genesis(&store, genesis)?;
         drop(store);
         Journal::open(&dir.join(JOURNAL_NAME))?;
@@ -141,11 +148,15 @@ impl DevChain {
         clock: Arc<dyn Clock>,
         options: Options,
     ) -> Result<Self, Error> {
-        let store = Arc::new(Store::open(&dir.join(FILE_NAME), options.cache_bytes)?);
+        let (chain, state) = (dir.join(FILE_NAME), dir.join(STATE_NAME));
+        // Said by name, as the database would not.
+        fs::metadata(&state).map_err(|source| Error::file(&state, source))?;
+        let places = Places { chain, state, cache_bytes: options.cache_bytes };
+        let store = Arc::new(Store::open(places)?);
         let codes = Arc::new(CodeCache::default());
         let (genesis, rules) = read_genesis(&store.snapshot()?)?;
         let (journal, entries) = Journal::open(&dir.join(JOURNAL_NAME))?;
-        replay(&store, &codes, &rules, &entries)?;
+        recover(&store, &codes, &rules, &entries)?;
         let queue = Queue::load(&store.snapshot()?, &rules)?;
         let (sender, inbox) = sync_channel(INBOX);
         let sealer = Sealer {
@@ -161,8 +172,9 @@ impl DevChain {
             stalled: std::collections::BTreeSet::new(),
             journal,
             broken: false,
-            unsaved: entries.len() as u64,
+            unsaved: true,
             unsaved_gas: 0,
+            saving: None,
             unflushed: 0,
         };
         let sealer = std::thread::Builder::new()

@@ -1,57 +1,43 @@
-//! Writing a block: one database transaction holds all of it, or none.
+//! Writing a block: one transaction of the chain file holds all of it, or none; what it changed of the
+//! state goes along.
 
 use alloy::consensus::{Header, Sealed};
-use alloy_primitives::{Address, Bytes, U256};
-use redb::WriteTransaction;
+use alloy_primitives::{Address, Bytes};
+use redb::{ReadableTable, WriteTransaction};
 use revm::bytecode::Bytecode;
 
 use crate::Error;
 use crate::db::{
-    self, ACCOUNTS, ADDRESS_PLACE, CODE, GENESIS_KEY, HEADERS, LOG_INDEX, LOGS, META, NUMBERS,
-    Nodes, POSITIONS, QUEUE, RECEIPTS, STORAGE, Store, TRANSACTIONS, TRIE,
+    self, ADDRESS_PLACE, GENESIS_KEY, HEADERS, LOG_INDEX, LOGS, META, QUEUE, RECEIPTS, StateKey,
+    Store, TRANSACTIONS,
 };
 use crate::execute::Block;
 use crate::genesis::Genesis;
+use crate::recent::{StateChange, StateWrite};
 use crate::records::{LogRecord, StoredLog};
 use crate::state::Changes;
 
 /// One change to the durable queue of transactions that wait for an earlier nonce: `None` removes.
 pub(crate) type QueueWrite = ((Address, u64), Option<Bytes>);
 
-/// Writes block 0 and returns its header.
+/// Writes block 0, on disk when this returns, and returns its header.
 pub(crate) fn write_genesis(store: &Store, genesis: &Genesis) -> Result<Sealed<Header>, Error> {
     genesis.check()?;
-    // An empty database has no tables yet; reading needs them.
-    store.write(false, Vec::new(), create_tables)?;
-    let mut changes = genesis_state(genesis);
-    let (state_root, nodes) =
-        changes.settle(&Nodes::new(&store.snapshot()?, &store.unwritten()))?;
+    // Empty files have no tables yet; reading needs them.
+    store.create_tables()?;
+    let (state_root, mut writes) = genesis_state(genesis).settle(&store.snapshot()?)?;
     let header = genesis.header(state_root);
+    writes.push(number_write(&header));
     let json = serde_json::to_vec(genesis)
         .map_err(|error| Error::corrupt(format!("genesis does not serialise: {error}")))?;
-    store.write(true, nodes, |transaction| {
+    store.write(Some(StateChange { block: 0, writes }), |transaction| {
         transaction.open_table(META)?.insert(GENESIS_KEY, json.as_slice())?;
-        write_header(transaction, &header)?;
-        write_state(transaction, &changes)
+        write_header(transaction, &header)
     })?;
+    store.sync()?;
+    store.freeze();
+    store.save()?;
     Ok(header)
-}
-
-fn create_tables(transaction: &WriteTransaction) -> Result<(), Error> {
-    transaction.open_table(META)?;
-    transaction.open_table(HEADERS)?;
-    transaction.open_table(NUMBERS)?;
-    transaction.open_table(TRANSACTIONS)?;
-    transaction.open_table(POSITIONS)?;
-    transaction.open_table(RECEIPTS)?;
-    transaction.open_table(LOGS)?;
-    transaction.open_table(LOG_INDEX)?;
-    transaction.open_table(ACCOUNTS)?;
-    transaction.open_table(STORAGE)?;
-    transaction.open_table(CODE)?;
-    transaction.open_table(TRIE)?;
-    transaction.open_table(QUEUE)?;
-    Ok(())
 }
 
 fn genesis_state(genesis: &Genesis) -> Changes {
@@ -85,14 +71,28 @@ pub(crate) fn write_block(
     write_header(transaction, &block.header)?;
     write_transactions(transaction, block)?;
     write_logs(transaction, block)?;
-    write_state(transaction, &block.changes)?;
     write_queue(transaction, queue)
 }
 
+/// What the block changes of all that is found by hash or address; takes it out of the block.
+pub(crate) fn state_change(block: &mut Block) -> StateChange {
+    let number = block.header.number;
+    let mut writes = std::mem::take(&mut block.state);
+    writes.push(number_write(&block.header));
+    writes.extend((0u32..).zip(&block.transactions).map(|(index, record)| {
+        let key = StateKey::Transaction(record.hash).bytes();
+        (key, Some(db::encode_position((number, index))))
+    }));
+    StateChange { block: number, writes }
+}
+
+fn number_write(header: &Sealed<Header>) -> StateWrite {
+    (StateKey::Block(header.hash()).bytes(), Some(header.number.to_be_bytes().to_vec()))
+}
+
 fn write_header(transaction: &WriteTransaction, header: &Sealed<Header>) -> Result<(), Error> {
-    let number = header.number;
-    transaction.open_table(HEADERS)?.insert(number, db::encode_header(header).as_slice())?;
-    transaction.open_table(NUMBERS)?.insert(&header.hash().0, number)?;
+    let value = db::encode_header(header);
+    transaction.open_table(HEADERS)?.insert(header.number, value.as_slice())?;
     Ok(())
 }
 
@@ -100,11 +100,9 @@ fn write_transactions(transaction: &WriteTransaction, block: &Block) -> Result<(
     let number = block.header.number;
     let mut bodies = transaction.open_table(TRANSACTIONS)?;
     let mut receipts = transaction.open_table(RECEIPTS)?;
-    let mut positions = transaction.open_table(POSITIONS)?;
     for (index, (record, receipt)) in (0u32..).zip(block.transactions.iter().zip(&block.receipts)) {
         bodies.insert((number, index), alloy_rlp::encode(record).as_slice())?;
         receipts.insert((number, index), alloy_rlp::encode(receipt).as_slice())?;
-        positions.insert(&record.hash.0, (number, index))?;
     }
     Ok(())
 }
@@ -136,46 +134,11 @@ fn write_logs(transaction: &WriteTransaction, block: &Block) -> Result<(), Error
     entries.sort_unstable();
     entries.dedup();
     let mut index = transaction.open_table(LOG_INDEX)?;
+    let place_in_run = u16::try_from(number % db::RUN).unwrap_or(u16::MAX).to_be_bytes();
     for (place, value) in entries {
-        index.insert(&db::index_key(place, value, number), ())?;
-    }
-    Ok(())
-}
-
-fn write_state(transaction: &WriteTransaction, changes: &Changes) -> Result<(), Error> {
-    let mut accounts = transaction.open_table(ACCOUNTS)?;
-    for (address, account) in &changes.accounts {
-        match account {
-            Some(account) => {
-                accounts.insert(&address.0.0, alloy_rlp::encode(account).as_slice())?
-            }
-            None => accounts.remove(&address.0.0)?,
-        };
-    }
-    let mut storage = transaction.open_table(STORAGE)?;
-    for (address, slots) in &changes.storage {
-        for (slot, value) in slots {
-            write_slot(&mut storage, *address, *slot, *value)?;
-        }
-    }
-    let mut codes = transaction.open_table(CODE)?;
-    for (hash, code) in &changes.code {
-        codes.insert(&hash.0, code.original_byte_slice())?;
-    }
-    Ok(())
-}
-
-fn write_slot(
-    storage: &mut redb::Table<'_, &'static [u8; 52], &'static [u8]>,
-    address: Address,
-    slot: U256,
-    value: U256,
-) -> Result<(), Error> {
-    let key = db::storage_key(address, slot);
-    if value.is_zero() {
-        storage.remove(&key)?;
-    } else {
-        storage.insert(&key, value.to_be_bytes_trimmed_vec().as_slice())?;
+        let key = db::index_key(number / db::RUN, place, value);
+        let earlier = index.get(&key)?.map(|blocks| blocks.value().to_vec()).unwrap_or_default();
+        index.insert(&key, [earlier.as_slice(), &place_in_run].concat().as_slice())?;
     }
     Ok(())
 }

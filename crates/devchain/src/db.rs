@@ -1,12 +1,14 @@
-//! The database: its tables, reading from a snapshot, and writing one block per transaction.
+//! The database: two files, reading both from a snapshot, and writing one block per transaction.
+//!
+//! `chain.redb` holds what is appended block by block. `state.redb` holds what is found by a hash or
+//! an address; it follows in generations (see [`recent`](crate::recent)) and can lag behind after a
+//! crash, when executing the stored blocks again brings it up to date.
 
 use std::cell::OnceCell;
-use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
 use alloy::consensus::{Header, Sealed};
-use alloy_primitives::map::HashMap as FastMap;
 use alloy_primitives::{Address, B256, Bytes, Log, U256};
 use alloy_rlp::Decodable;
 use alloy_trie::TrieAccount;
@@ -17,8 +19,9 @@ use redb::{
 };
 
 use crate::Error;
+use crate::recent::{Latest, Reader, Readers, Recent, StateChange};
 use crate::records::{ReceiptRecord, StoredLog, TransactionRecord};
-use crate::trie::{NodeSource, NodeWrite};
+use crate::trie::NodeSource;
 
 /// Block number and index in the block: of a transaction, or of a log.
 pub(crate) type Position = (u64, u32);
@@ -28,143 +31,279 @@ type Table<K, V> = TableDefinition<'static, K, V>;
 pub(crate) const META: Table<&str, &[u8]> = TableDefinition::new("meta");
 /// Number → hash (32 bytes), then header RLP.
 pub(crate) const HEADERS: Table<u64, &[u8]> = TableDefinition::new("headers");
-pub(crate) const NUMBERS: Table<&[u8; 32], u64> = TableDefinition::new("numbers");
 pub(crate) const TRANSACTIONS: Table<Position, &[u8]> = TableDefinition::new("transactions");
-pub(crate) const POSITIONS: Table<&[u8; 32], Position> = TableDefinition::new("positions");
 pub(crate) const RECEIPTS: Table<Position, &[u8]> = TableDefinition::new("receipts");
 pub(crate) const LOGS: Table<Position, &[u8]> = TableDefinition::new("logs");
-/// Place, value, block number (big-endian): the blocks with a topic at places 0 to 3, or with logs
-/// of a contract at place [`ADDRESS_PLACE`].
-pub(crate) const LOG_INDEX: Table<&[u8; 41], ()> = TableDefinition::new("log_index");
+/// Of each run of [`RUN`] blocks, which have a topic at places 0 to 3, or logs of a contract at place
+/// [`ADDRESS_PLACE`]: [`index_key`] → for each its place in the run (2 bytes, big-endian), in order.
+pub(crate) const LOG_INDEX: Table<&[u8; 40], &[u8]> = TableDefinition::new("log_index");
+/// Longer runs would take fewer lookups for a range of blocks, and scatter what a block adds more.
+pub(crate) const RUN: u64 = 1024;
 pub(crate) const ADDRESS_PLACE: u8 = 4;
-/// Address → account RLP, as in the state trie.
-pub(crate) const ACCOUNTS: Table<&[u8; 20], &[u8]> = TableDefinition::new("accounts");
-/// Address and slot → value, big-endian without leading zeros.
-pub(crate) const STORAGE: Table<&[u8; 52], &[u8]> = TableDefinition::new("storage");
-pub(crate) const CODE: Table<&[u8; 32], &[u8]> = TableDefinition::new("code");
-pub(crate) const TRIE: Table<&[u8], &[u8]> = TableDefinition::new("trie");
 /// Sender and nonce → raw transaction that waits for an earlier nonce.
 pub(crate) const QUEUE: Table<&[u8; 28], &[u8]> = TableDefinition::new("queue");
 
-pub(crate) const GENESIS_KEY: &str = "genesis";
+/// The one table of the state file; [`StateKey`] and [`trie::node_key`](crate::trie::node_key) say
+/// what is in it.
+pub(crate) const STATE: Table<&[u8], &[u8]> = TableDefinition::new("state");
 
-/// Trie nodes of committed blocks that are not in the database yet; `None` is a node that is gone.
-///
-/// A block changes the upper nodes of a trie every time and the lower ones at random, and nobody
-/// but the next block and proofs reads them. So they are written when the database is flushed, each
-/// once and in order: with a million token holders this is most of what a block has to write. What a
-/// crash takes away, the journal's blocks bring back.
-pub(crate) type UnwrittenNodes = FastMap<Vec<u8>, Option<Vec<u8>>>;
+pub(crate) const GENESIS_KEY: &str = "genesis";
+/// In the state file: the block whose state it holds, big-endian.
+const BLOCK_KEY: &str = "block";
+
+/// Keys of the state file beside those of trie nodes, which begin with 0 and 1.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum StateKey {
+    /// → account RLP, as in the state trie.
+    Account(Address),
+    /// → value, big-endian without leading zeros.
+    Slot(Address, U256),
+    /// Hash of code → the code.
+    Code(B256),
+    /// Hash of a block → its number, big-endian.
+    Block(B256),
+    /// Hash of a transaction → its position, big-endian.
+    Transaction(B256),
+}
+
+impl StateKey {
+    pub(crate) fn bytes(self) -> Vec<u8> {
+        let slot;
+        let (tag, parts): (u8, [&[u8]; 2]) = match &self {
+            Self::Account(address) => (2, [address.as_slice(), &[]]),
+            Self::Slot(address, index) => {
+                slot = index.to_be_bytes::<32>();
+                (3, [address.as_slice(), &slot])
+            }
+            Self::Code(hash) => (4, [hash.as_slice(), &[]]),
+            Self::Block(hash) => (5, [hash.as_slice(), &[]]),
+            Self::Transaction(hash) => (6, [hash.as_slice(), &[]]),
+        };
+        [&[tag], parts[0], parts[1]].concat()
+    }
+}
+
+/// Where the two files are, and how much memory their pages may take.
+#[derive(Debug, Clone)]
+pub(crate) struct Places {
+    pub(crate) chain: PathBuf,
+    pub(crate) state: PathBuf,
+    pub(crate) cache_bytes: usize,
+}
+
+#[derive(Debug)]
+struct Files {
+    chain: Database,
+    state: Database,
+}
+
+impl Files {
+    fn open_by(
+        places: &Places,
+        open: impl Fn(&Builder, &Path) -> Result<Database, redb::DatabaseError>,
+    ) -> Result<Self, Error> {
+        let database = |path: &Path, cache_bytes| {
+            Ok::<_, Error>(open(Builder::new().set_cache_size(cache_bytes), path)?)
+        };
+        // Execution reads the state at random; of the chain mostly the end is read.
+        let for_chain = places.cache_bytes / 4;
+        Ok(Self {
+            state: database(&places.state, places.cache_bytes - for_chain)?,
+            chain: database(&places.chain, for_chain)?,
+        })
+    }
+
+    fn state_block(&self) -> Result<u64, Error> {
+        let block = self.state.begin_read()?.open_table(META)?.get(BLOCK_KEY)?;
+        let block = block.ok_or_else(|| Error::corrupt("the state file names no block"))?;
+        decode_number(block.value())
+    }
+}
 
 /// The open database. A failed write makes `redb` refuse everything until it is opened anew, so
-/// the handle can be replaced; readers hold it through [`Snapshot`] and are waited for.
+/// the files can be replaced; readers hold them through [`Snapshot`] and are waited for.
 #[derive(Debug)]
 pub(crate) struct Store {
-    database: RwLock<Option<Database>>,
-    unwritten: RwLock<UnwrittenNodes>,
-    path: PathBuf,
-    cache_bytes: usize,
+    files: RwLock<Option<Files>>,
+    recent: RwLock<Recent>,
+    readers: Readers,
+    places: Places,
 }
 
 impl Store {
-    pub(crate) fn create(path: &Path, cache_bytes: usize) -> Result<Self, Error> {
-        let database = Builder::new().set_cache_size(cache_bytes).create(path)?;
-        Ok(Self::new(database, path.to_owned(), cache_bytes))
+    pub(crate) fn create(places: Places) -> Result<Self, Error> {
+        let files = Files::open_by(&places, |builder, path| builder.create(path))?;
+        Ok(Self::new(files, 0, places))
     }
 
-    pub(crate) fn open(path: &Path, cache_bytes: usize) -> Result<Self, Error> {
-        let database = Builder::new().set_cache_size(cache_bytes).open(path)?;
-        Ok(Self::new(database, path.to_owned(), cache_bytes))
+    /// The files as they are: the state may lag behind the chain.
+    pub(crate) fn open(places: Places) -> Result<Self, Error> {
+        let files = Files::open_by(&places, |builder, path| builder.open(path))?;
+        let block = files.state_block()?;
+        Ok(Self::new(files, block, places))
     }
 
     /// A database that is gone when dropped, for re-execution.
     pub(crate) fn in_memory() -> Result<Self, Error> {
-        let database = Builder::new().create_with_backend(InMemoryBackend::new())?;
-        Ok(Self::new(database, PathBuf::new(), 0))
+        let none = Places { chain: PathBuf::new(), state: PathBuf::new(), cache_bytes: 0 };
+        let files = Files::open_by(&none, |builder, _| {
+            builder.create_with_backend(InMemoryBackend::new())
+        })?;
+        Ok(Self::new(files, 0, none))
     }
 
-    fn new(database: Database, path: PathBuf, cache_bytes: usize) -> Self {
-        let database = RwLock::new(Some(database));
-        Self { database, unwritten: RwLock::default(), path, cache_bytes }
-    }
-
-    /// A consistent view of the last committed block.
-    pub(crate) fn snapshot(&self) -> Result<Snapshot<'_>, Error> {
-        let guard = self.database.read().unwrap_or_else(PoisonError::into_inner);
-        match guard.as_ref() {
-            Some(database) => Ok(Snapshot::new(database.begin_read()?, guard)),
-            None => Err(Error::Unavailable("it is being reopened".to_owned())),
+    fn new(files: Files, block: u64, places: Places) -> Self {
+        Self {
+            files: RwLock::new(Some(files)),
+            recent: RwLock::new(Recent::after(block)),
+            readers: Readers::default(),
+            places,
         }
     }
 
-    /// The nodes to read a trie with. Take them before a snapshot: no block is committed while they
-    /// are held.
-    pub(crate) fn unwritten(&self) -> RwLockReadGuard<'_, UnwrittenNodes> {
-        self.unwritten.read().unwrap_or_else(PoisonError::into_inner)
+    /// Makes the tables of empty files, which cannot be read before.
+    pub(crate) fn create_tables(&self) -> Result<(), Error> {
+        self.write(None, |transaction| {
+            transaction.open_table(META)?;
+            transaction.open_table(HEADERS)?;
+            transaction.open_table(TRANSACTIONS)?;
+            transaction.open_table(RECEIPTS)?;
+            transaction.open_table(LOGS)?;
+            transaction.open_table(LOG_INDEX)?;
+            transaction.open_table(QUEUE)?;
+            Ok(())
+        })?;
+        let guard = self.files();
+        let transaction = begin_write(&opened(&guard)?.state, Durability::None)?;
+        transaction.open_table(STATE)?;
+        transaction.open_table(META)?;
+        Ok(transaction.commit()?)
     }
 
-    /// Runs `write` in one transaction, which leaves these trie nodes. Nothing of it is visible
-    /// before the commit, and with `durable` it is on disk when this returns.
+    /// A consistent view as of the last committed block.
+    pub(crate) fn snapshot(&self) -> Result<Snapshot<'_>, Error> {
+        let guard = self.files();
+        let files = opened(&guard)?;
+        // Held until all is taken, so that no block comes between.
+        let recent = self.recent.read().unwrap_or_else(PoisonError::into_inner);
+        let reader = self.readers.enter(recent.block);
+        let (chain, state) = (files.chain.begin_read()?, files.state.begin_read()?);
+        let recent = Recent::clone(&recent);
+        Ok(Snapshot {
+            headers: OnceCell::new(),
+            state_table: OnceCell::new(),
+            chain,
+            state,
+            recent,
+            _reader: reader,
+            _guard: guard,
+        })
+    }
+
+    /// Runs `write` in one transaction on the chain file, which comes with these changes of the
+    /// state. Nothing of it is visible before the commit, and on disk only with [`Store::sync`].
     pub(crate) fn write(
         &self,
-        durable: bool,
-        nodes: Vec<NodeWrite>,
+        change: Option<StateChange>,
         write: impl FnOnce(&WriteTransaction) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        let mut unwritten = self.unwritten.write().unwrap_or_else(PoisonError::into_inner);
-        let guard = self.database.read().unwrap_or_else(PoisonError::into_inner);
-        let Some(database) = guard.as_ref() else {
-            return Err(Error::Unavailable("it is being reopened".to_owned()));
-        };
-        let mut transaction = database.begin_write()?;
-        let durability = if durable { Durability::Immediate } else { Durability::None };
-        transaction
-            .set_durability(durability)
-            .map_err(|error| Error::corrupt(format!("durability: {error}")))?;
+        let guard = self.files();
+        let transaction = begin_write(&opened(&guard)?.chain, Durability::None)?;
         write(&transaction)?;
-        if durable {
-            write_nodes(&transaction, &unwritten, &nodes)?;
-        }
+        let mut recent = self.recent.write().unwrap_or_else(PoisonError::into_inner);
         transaction.commit()?;
-        if durable {
-            unwritten.clear();
-        } else {
-            unwritten.extend(nodes);
+        if let Some(change) = change {
+            recent.apply(change, self.readers.oldest());
         }
         Ok(())
     }
 
-    /// Opens the file anew after a failed write, and lets `prepare` bring it up to date before
-    /// anybody else sees it. Waits for readers; meanwhile, and after a failure, the chain is
+    /// Flushes the chain file.
+    pub(crate) fn sync(&self) -> Result<(), Error> {
+        let guard = self.files();
+        begin_write(&opened(&guard)?.chain, Durability::Immediate)?.commit()?;
+        Ok(())
+    }
+
+    /// Ends the generation of state that collects; it is what [`Store::save`] writes next. Only after
+    /// the one before was saved, and its blocks have to be on disk.
+    pub(crate) fn freeze(&self) {
+        self.recent.write().unwrap_or_else(PoisonError::into_inner).freeze();
+    }
+
+    /// Writes the frozen generation to the state file and flushes that, beside whatever else goes on.
+    pub(crate) fn save(&self) -> Result<(), Error> {
+        let guard = self.files();
+        let recent = || self.recent.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(frozen) = recent().frozen.clone() else { return Ok(()) };
+        let transaction = begin_write(&opened(&guard)?.state, Durability::Immediate)?;
+        {
+            let mut table = transaction.open_table(STATE)?;
+            frozen.records.for_each(|key, value| {
+                match value {
+                    Some(value) => table.insert(key, value)?,
+                    None => table.remove(key)?,
+                };
+                Ok::<_, Error>(())
+            })?;
+            let block = frozen.block.to_be_bytes();
+            transaction.open_table(META)?.insert(BLOCK_KEY, block.as_slice())?;
+        }
+        transaction.commit()?;
+        let saved = self.recent.write().unwrap_or_else(PoisonError::into_inner).frozen.take();
+        // Freeing so many records takes its time: after the lock.
+        drop(saved);
+        Ok(())
+    }
+
+    /// Opens the files anew after a failed write, and lets `prepare` bring them up to date before
+    /// anybody else sees them. Waits for readers; meanwhile, and after a failure, the chain is
     /// unavailable.
     pub(crate) fn reopen(
         &self,
         prepare: impl FnOnce(&Self) -> Result<(), Error>,
     ) -> Result<(), Error> {
         self.put(None);
-        let fresh = Self::open(&self.path, self.cache_bytes)
+        let fresh = Self::open(self.places.clone())
             .map_err(|error| Error::Unavailable(error.to_string()))?;
         prepare(&fresh)?;
-        let nodes = fresh.unwritten.into_inner().unwrap_or_else(PoisonError::into_inner);
-        *self.unwritten.write().unwrap_or_else(PoisonError::into_inner) = nodes;
-        self.put(fresh.database.into_inner().unwrap_or_else(PoisonError::into_inner));
+        let recent = fresh.recent.into_inner().unwrap_or_else(PoisonError::into_inner);
+        *self.recent.write().unwrap_or_else(PoisonError::into_inner) = recent;
+        self.put(fresh.files.into_inner().unwrap_or_else(PoisonError::into_inner));
         Ok(())
     }
 
-    fn put(&self, database: Option<Database>) {
-        *self.database.write().unwrap_or_else(PoisonError::into_inner) = database;
+    fn files(&self) -> RwLockReadGuard<'_, Option<Files>> {
+        self.files.read().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn put(&self, files: Option<Files>) {
+        *self.files.write().unwrap_or_else(PoisonError::into_inner) = files;
+    }
+}
+
+fn opened<'a>(guard: &'a RwLockReadGuard<'_, Option<Files>>) -> Result<&'a Files, Error> {
+    guard.as_ref().ok_or_else(|| Error::Unavailable("it is being reopened".to_owned()))
+}
+
+fn begin_write(database: &Database, durability: Durability) -> Result<WriteTransaction, Error> {
+    let mut transaction = database.begin_write()?;
+    transaction
+        .set_durability(durability)
+        .map_err(|error| Error::corrupt(format!("durability: {error}")))?;
+    Ok(transaction)
 }
 
 /// A consistent read-only view. Tables are opened at first use.
 pub(crate) struct Snapshot<'a> {
     headers: OnceCell<ReadOnlyTable<u64, &'static [u8]>>,
-    accounts: OnceCell<ReadOnlyTable<&'static [u8; 20], &'static [u8]>>,
-    storage: OnceCell<ReadOnlyTable<&'static [u8; 52], &'static [u8]>>,
-    trie: OnceCell<ReadOnlyTable<&'static [u8], &'static [u8]>>,
-    transaction: ReadTransaction,
+    state_table: OnceCell<ReadOnlyTable<&'static [u8], &'static [u8]>>,
+    chain: ReadTransaction,
+    state: ReadTransaction,
+    recent: Recent,
+    _reader: Reader<'a>,
     // Last, so that the tables are closed when the guard lets a reopening go ahead.
-    _guard: RwLockReadGuard<'a, Option<Database>>,
+    _guard: RwLockReadGuard<'a, Option<Files>>,
 }
 
 impl std::fmt::Debug for Snapshot<'_> {
@@ -173,35 +312,63 @@ impl std::fmt::Debug for Snapshot<'_> {
     }
 }
 
-impl<'a> Snapshot<'a> {
-    fn new(transaction: ReadTransaction, guard: RwLockReadGuard<'a, Option<Database>>) -> Self {
-        Self {
-            headers: OnceCell::new(),
-            accounts: OnceCell::new(),
-            storage: OnceCell::new(),
-            trie: OnceCell::new(),
-            transaction,
-            _guard: guard,
-        }
-    }
-
+impl Snapshot<'_> {
+    /// A table of the chain file.
     pub(crate) fn table<K: Key + 'static, V: Value + 'static>(
         &self,
         definition: Table<K, V>,
     ) -> Result<ReadOnlyTable<K, V>, Error> {
-        Ok(self.transaction.open_table(definition)?)
+        Ok(self.chain.open_table(definition)?)
     }
 
-    fn cached<'t, K: Key + 'static, V: Value + 'static>(
-        &self,
-        cell: &'t OnceCell<ReadOnlyTable<K, V>>,
-        definition: Table<K, V>,
-    ) -> Result<&'t ReadOnlyTable<K, V>, Error> {
-        if let Some(table) = cell.get() {
-            return Ok(table);
+    fn headers(&self) -> Result<&ReadOnlyTable<u64, &'static [u8]>, Error> {
+        if self.headers.get().is_none() {
+            // Nobody else can have set it: a cell belongs to one thread.
+            drop(self.headers.set(self.table(HEADERS)?));
         }
-        let table = self.table(definition)?;
-        Ok(cell.get_or_init(|| table))
+        self.headers.get().ok_or_else(|| Error::corrupt("no headers"))
+    }
+
+    /// The state file's table, which lacks what the newest blocks changed.
+    fn saved_state(&self) -> Result<&ReadOnlyTable<&'static [u8], &'static [u8]>, Error> {
+        if self.state_table.get().is_none() {
+            drop(self.state_table.set(self.state.open_table(STATE)?));
+        }
+        self.state_table.get().ok_or_else(|| Error::corrupt("no state"))
+    }
+
+    /// The value of a key of the state file.
+    pub(crate) fn state(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+        match self.recent.get(key) {
+            Some(latest) => Ok(latest.value()),
+            None => Ok(self.saved_state()?.get(key)?.map(|value| value.value().to_vec())),
+        }
+    }
+
+    /// How many keys the state has.
+    pub(crate) fn state_len(&self) -> Result<u64, Error> {
+        let saved = self.saved_state()?;
+        let mut count = saved.len()?;
+        for key in self.recent.keys() {
+            match (saved.get(key.as_slice())?.is_some(), self.recent.get(&key)) {
+                (false, Some(Latest::Value(_))) => count += 1,
+                (true, Some(Latest::Gone)) => count -= 1,
+                _ => {}
+            }
+        }
+        Ok(count)
+    }
+
+    /// Hands over the state file's rows. Of a snapshot of all saved state these are all.
+    pub(crate) fn for_each_saved(
+        &self,
+        mut each: impl FnMut(&[u8], &[u8]) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        for row in self.saved_state()?.iter()? {
+            let (key, value) = row?;
+            each(key.value(), value.value())?;
+        }
+        Ok(())
     }
 
     pub(crate) fn meta(&self, key: &str) -> Result<Option<Vec<u8>>, Error> {
@@ -210,30 +377,34 @@ impl<'a> Snapshot<'a> {
 
     /// The newest block.
     pub(crate) fn head(&self) -> Result<Sealed<Header>, Error> {
-        match self.cached(&self.headers, HEADERS)?.last()? {
-            Some((_, value)) => decode_header(value.value()),
-            None => Err(Error::corrupt("the chain has no block")),
-        }
+        let header = self.header(self.recent.block)?;
+        header.ok_or_else(|| Error::corrupt(format!("block {} is missing", self.recent.block)))
     }
 
-    pub(crate) fn head_number(&self) -> Result<u64, Error> {
-        match self.cached(&self.headers, HEADERS)?.last()? {
+    pub(crate) fn head_number(&self) -> u64 {
+        self.recent.block
+    }
+
+    /// The newest block in the chain file, whether or not its state is known.
+    pub(crate) fn last_stored(&self) -> Result<u64, Error> {
+        match self.headers()?.last()? {
             Some((number, _)) => Ok(number.value()),
             None => Err(Error::corrupt("the chain has no block")),
         }
     }
 
     pub(crate) fn header(&self, number: u64) -> Result<Option<Sealed<Header>>, Error> {
-        let value = self.cached(&self.headers, HEADERS)?.get(number)?;
+        let value = self.headers()?.get(number)?;
         value.map(|value| decode_header(value.value())).transpose()
     }
 
     pub(crate) fn number(&self, hash: B256) -> Result<Option<u64>, Error> {
-        Ok(self.table(NUMBERS)?.get(&hash.0)?.map(|value| value.value()))
+        self.state(&StateKey::Block(hash).bytes())?.map(|value| decode_number(&value)).transpose()
     }
 
     pub(crate) fn position(&self, hash: B256) -> Result<Option<Position>, Error> {
-        Ok(self.table(POSITIONS)?.get(&hash.0)?.map(|value| value.value()))
+        let value = self.state(&StateKey::Transaction(hash).bytes())?;
+        value.map(|value| decode_position(&value)).transpose()
     }
 
     pub(crate) fn transaction(
@@ -266,17 +437,13 @@ impl<'a> Snapshot<'a> {
     }
 
     pub(crate) fn account(&self, address: Address) -> Result<Option<TrieAccount>, Error> {
-        let value = self.cached(&self.accounts, ACCOUNTS)?.get(&address.0.0)?;
-        match value {
-            None => Ok(None),
-            Some(value) => Ok(Some(TrieAccount::decode(&mut value.value())?)),
-        }
+        decode(self.state(&StateKey::Account(address).bytes())?)
     }
 
     pub(crate) fn storage(&self, address: Address, slot: U256) -> Result<U256, Error> {
-        let value = self.cached(&self.storage, STORAGE)?.get(&storage_key(address, slot))?;
+        let value = self.state(&StateKey::Slot(address, slot).bytes())?;
         value.map_or(Ok(U256::ZERO), |value| {
-            U256::try_from_be_slice(value.value())
+            U256::try_from_be_slice(&value)
                 .ok_or_else(|| Error::corrupt(format!("storage of `{address}` is too long")))
         })
     }
@@ -286,74 +453,14 @@ impl<'a> Snapshot<'a> {
     }
 
     pub(crate) fn code(&self, hash: B256) -> Result<Option<Bytes>, Error> {
-        let value = self.table(CODE)?.get(&hash.0)?;
-        Ok(value.map(|value| Bytes::copy_from_slice(value.value())))
+        Ok(self.state(&StateKey::Code(hash).bytes())?.map(Bytes::from))
     }
 }
 
-/// The tries of a snapshot: what the database holds, below what it does not hold yet.
-pub(crate) struct Nodes<'a> {
-    snapshot: &'a Snapshot<'a>,
-    unwritten: &'a UnwrittenNodes,
-}
-
-impl<'a> Nodes<'a> {
-    pub(crate) fn new(snapshot: &'a Snapshot<'a>, unwritten: &'a UnwrittenNodes) -> Self {
-        Self { snapshot, unwritten }
-    }
-
-    /// How many nodes there are.
-    pub(crate) fn count(&self) -> Result<u64, Error> {
-        let table = self.snapshot.table(TRIE)?;
-        let mut count = table.len()?;
-        for (key, node) in self.unwritten {
-            match (table.get(key.as_slice())?.is_some(), node.is_some()) {
-                (false, true) => count += 1,
-                (true, false) => count -= 1,
-                _ => {}
-            }
-        }
-        Ok(count)
-    }
-}
-
-impl NodeSource for Nodes<'_> {
+impl NodeSource for Snapshot<'_> {
     fn node(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
-        if let Some(node) = self.unwritten.get(key) {
-            return Ok(node.clone());
-        }
-        let value = self.snapshot.cached(&self.snapshot.trie, TRIE)?.get(key)?;
-        Ok(value.map(|value| value.value().to_vec()))
+        self.state(key)
     }
-}
-
-/// Writes both, the later over the earlier, in the order of the table.
-fn write_nodes(
-    transaction: &WriteTransaction,
-    earlier: &UnwrittenNodes,
-    later: &[NodeWrite],
-) -> Result<(), Error> {
-    let mut nodes: Vec<(&[u8], Option<&[u8]>)> = Vec::with_capacity(earlier.len() + later.len());
-    let overwritten: HashSet<&[u8]> = later.iter().map(|(key, _)| key.as_slice()).collect();
-    let earlier = earlier.iter().filter(|(key, _)| !overwritten.contains(key.as_slice()));
-    nodes.extend(earlier.map(|(key, node)| (key.as_slice(), node.as_deref())));
-    nodes.extend(later.iter().map(|(key, node)| (key.as_slice(), node.as_deref())));
-    nodes.sort_unstable_by_key(|(key, _)| *key);
-    let mut table = transaction.open_table(TRIE)?;
-    for (key, node) in nodes {
-        match node {
-            Some(node) => table.insert(key, node)?,
-            None => table.remove(key)?,
-        };
-    }
-    Ok(())
-}
-
-pub(crate) fn storage_key(address: Address, slot: U256) -> [u8; 52] {
-    let mut key = [0; 52];
-    key[..20].copy_from_slice(address.as_slice());
-    key[20..].copy_from_slice(&slot.to_be_bytes::<32>());
-    key
 }
 
 pub(crate) fn queue_key(sender: Address, nonce: u64) -> [u8; 28] {
@@ -363,11 +470,14 @@ pub(crate) fn queue_key(sender: Address, nonce: u64) -> [u8; 28] {
     key
 }
 
-pub(crate) fn index_key(place: u8, value: B256, number: u64) -> [u8; 41] {
-    let mut key = [0; 41];
-    key[0] = place;
-    key[1..33].copy_from_slice(value.as_slice());
-    key[33..].copy_from_slice(&number.to_be_bytes());
+/// Key of [`LOG_INDEX`]: run of blocks, place, value. The run comes first, so that a block adds to pages
+/// which the blocks before it have touched, and later ones never touch again.
+pub(crate) fn index_key(run: u64, place: u8, value: B256) -> [u8; 40] {
+    let mut key = [0; 40];
+    // The first byte of a number divided by [`RUN`] is zero, and makes room for the place.
+    key[..7].copy_from_slice(&run.to_be_bytes()[1..]);
+    key[7] = place;
+    key[8..].copy_from_slice(value.as_slice());
     key
 }
 
@@ -383,6 +493,21 @@ fn decode_header(value: &[u8]) -> Result<Sealed<Header>, Error> {
         return Err(Error::corrupt("a header record is too short"));
     };
     Ok(Sealed::new_unchecked(Header::decode(&mut rlp)?, B256::from(*hash)))
+}
+
+fn decode_number(value: &[u8]) -> Result<u64, Error> {
+    let number = value.try_into().map_err(|_| Error::corrupt("a block number has not 8 bytes"))?;
+    Ok(u64::from_be_bytes(number))
+}
+
+pub(crate) fn encode_position((number, index): Position) -> Vec<u8> {
+    [number.to_be_bytes().as_slice(), &index.to_be_bytes()].concat()
+}
+
+fn decode_position(value: &[u8]) -> Result<Position, Error> {
+    let (number, index) = value.split_at_checked(8).unwrap_or((value, &[]));
+    let index = index.try_into().map_err(|_| Error::corrupt("a position has not 12 bytes"))?;
+    Ok((decode_number(number)?, u32::from_be_bytes(index)))
 }
 
 fn decode<T: Decodable>(value: Option<Vec<u8>>) -> Result<Option<T>, Error> {

@@ -15,12 +15,12 @@ use revm::primitives::hardfork::SpecId;
 use revm::{DatabaseCommit, ExecuteEvm, MainBuilder, MainContext};
 
 use crate::Error;
-use crate::db::{Nodes, Snapshot, UnwrittenNodes};
+use crate::db::Snapshot;
 use crate::genesis::{Genesis, empty_header};
+use crate::recent::StateWrite;
 use crate::records::{LogRecord, ReceiptRecord, TransactionRecord};
-use crate::state::{Changes, CodeCache, View};
+use crate::state::{CodeCache, View};
 use crate::transaction::{Rejection, Signed, rejection};
-use crate::trie::NodeWrite;
 
 /// The rules of the EVM, for every block.
 pub(crate) const SPEC: SpecId = SpecId::PRAGUE;
@@ -123,8 +123,7 @@ pub(crate) struct Block {
     pub(crate) transactions: Vec<TransactionRecord>,
     pub(crate) receipts: Vec<ReceiptRecord>,
     pub(crate) logs: Vec<LogRecord>,
-    pub(crate) changes: Changes,
-    pub(crate) nodes: Vec<NodeWrite>,
+    pub(crate) state: Vec<StateWrite>,
 }
 
 impl<'a> BlockBuilder<'a> {
@@ -221,10 +220,10 @@ impl<'a> BlockBuilder<'a> {
         });
     }
 
-    /// Computes the roots and closes the block. `unwritten` belongs to the snapshot.
-    pub(crate) fn seal(mut self, unwritten: &UnwrittenNodes) -> Result<Block, Error> {
-        let mut changes = std::mem::take(&mut self.view().changes);
-        let (state_root, nodes) = changes.settle(&Nodes::new(self.snapshot, unwritten))?;
+    /// Computes the roots and closes the block.
+    pub(crate) fn seal(mut self) -> Result<Block, Error> {
+        let changes = std::mem::take(&mut self.view().changes);
+        let (state_root, state) = changes.settle(self.snapshot)?;
         let raw: Vec<_> = self.transactions.iter().map(|record| &record.raw).collect();
         let mut header = self.header;
         header.state_root = state_root;
@@ -235,8 +234,7 @@ impl<'a> BlockBuilder<'a> {
             transactions: self.transactions,
             receipts: self.receipts,
             logs: self.logs,
-            changes,
-            nodes,
+            state,
         })
     }
 }

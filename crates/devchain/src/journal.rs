@@ -3,9 +3,10 @@
 //! A database commit dirties dozens of scattered pages for a single transaction, and flushing them
 //! takes several times as long as flushing one. So a block is first appended here (its raw
 //! transactions and its hash, a few hundred bytes) and flushed; then it goes into the database in
-//! one transaction that is not flushed. Once in a while a *checkpoint* flushes the database and
-//! starts the journal over. After a crash the database is at the last checkpoint, and what the
-//! journal holds beyond it is executed again, and must come to the same block hashes.
+//! one transaction that is not flushed. Once in a while a *checkpoint* flushes the chain file and
+//! starts the journal over; the state file follows beside further blocks. After a crash the chain
+//! file is at the last checkpoint or the one before, and what the journal holds beyond it is executed
+//! again, and must come to the same block hashes.
 //!
 //! The file has a fixed size, so that appending never needs more disk, and flushing no metadata.
 //! An entry is: generation (8 bytes), payload length (4), keccak-256 of both and the payload (32),

@@ -11,7 +11,7 @@
 //! | `transaction`, `queue` | accepting transactions, nonce gaps |
 //! | `execute`, `state` | building blocks with revm |
 //! | `trie` | the state root |
-//! | `db`, `commit`, `records` | tables, one transaction per block |
+//! | `db`, `recent`, `commit`, `records` | tables, one transaction per block |
 //! | `sealer`, `journal`, `recovery` | group commit, durability |
 //! | `logs`, `filters`, `rpc` | what clients ask |
 //! | `transport`, `server` | how they reach it |
@@ -56,6 +56,7 @@ mod journal;
 mod lock;
 mod logs;
 mod queue;
+mod recent;
 mod records;
 mod recovery;
 mod rpc;

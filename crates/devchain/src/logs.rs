@@ -1,17 +1,20 @@
-//! Finding logs: an index range scan over the blocks that can match, then the exact filter.
+//! Finding logs: an index of the blocks that can match, then the exact filter.
 
 use alloy::rpc::types::Filter;
-use alloy_primitives::{Address, B256, hex};
+use alloy_primitives::{Address, B256, Uint, hex};
 use redb::{Range, ReadOnlyTable};
 
 use crate::Error;
-use crate::db::{ADDRESS_PLACE, LOG_INDEX, LOGS, Position, Snapshot, index_key};
+use crate::db::{ADDRESS_PLACE, LOG_INDEX, LOGS, Position, RUN, Snapshot, index_key};
 use crate::records::StoredLog;
 
 /// The most logs one query returns.
 pub(crate) const MAX_RESULTS: usize = 20_000;
 /// The most logs one query looks at: a block can match a filter without any one log matching it.
 const MAX_EXAMINED: usize = 2_000_000;
+/// The most lookups in the index for one query: some seconds. One address and one topic reach over
+/// 500 million blocks.
+const MAX_LOOKUPS: u64 = 1_000_000;
 /// The most addresses and topics in one filter.
 const MAX_VALUES: usize = 4_096;
 
@@ -22,6 +25,8 @@ pub(crate) enum LogsError {
     TooMany,
     #[error("query examines more than {MAX_EXAMINED} logs: narrow the block range or the filter")]
     TooMuchWork,
+    #[error("query takes more than {MAX_LOOKUPS} lookups: narrow the block range or the filter")]
+    TooManyLookups,
     #[error("filter has {0} addresses and topics, more than {MAX_VALUES}")]
     TooManyValues(usize),
     #[error(transparent)]
@@ -34,135 +39,100 @@ impl From<redb::StorageError> for LogsError {
     }
 }
 
-/// The logs of blocks `first..=last` that match, oldest first, as a JSON array.
+/// Writes the logs of blocks `first..=last` that match, oldest first, as a JSON array.
 pub(crate) fn find(
     snapshot: &Snapshot<'_>,
     filter: &Filter,
     first: u64,
     last: u64,
-) -> Result<String, LogsError> {
+    json: &mut String,
+) -> Result<(), LogsError> {
+    json.push('[');
     let table = snapshot.table(LOGS)?;
     let mut search = Search {
         filter,
         rows: Rows { table: &table, last, range: None, at: None },
-        json: String::from("["),
+        json,
         found: 0,
         examined: 0,
     };
-    let index = snapshot.table(LOG_INDEX)?;
-    let mut places = places(&index, filter, last)?;
-    if places.is_empty() {
+    let places = places(filter)?;
+    if first > last {
+        // Nothing is new since the last poll.
+    } else if places.is_empty() {
         search.scan(first, last)?;
     } else {
-        let mut next = first;
-        while let Some(number) = common_block(&mut places, next)? {
-            search.scan(number, number)?;
-            let Some(after) = number.checked_add(1).filter(|after| *after <= last) else { break };
-            next = after;
+        check_lookups(&places, first, last)?;
+        let index = snapshot.table(LOG_INDEX)?;
+        for run in first / RUN..=last / RUN {
+            let blocks = blocks_of_run(&index, &places, run)? & within(run, first, last);
+            search.scan_blocks(run, blocks)?;
         }
     }
     search.json.push(']');
-    Ok(search.json)
+    Ok(())
 }
 
-/// One cursor set per constrained place of the filter.
-fn places<'t>(
-    index: &'t IndexTable,
-    filter: &Filter,
-    last: u64,
-) -> Result<Vec<Union<'t>>, LogsError> {
+/// The values of which a log must have one, at each constrained place of the filter.
+type Places = Vec<(u8, Vec<B256>)>;
+
+fn places(filter: &Filter) -> Result<Places, LogsError> {
     let addresses: Vec<B256> = filter.address.iter().map(Address::into_word).collect();
-    let mut sets = vec![(ADDRESS_PLACE, addresses)];
+    let mut places = vec![(ADDRESS_PLACE, addresses)];
     for (place, topics) in (0u8..).zip(&filter.topics) {
-        sets.push((place, topics.iter().copied().collect()));
+        places.push((place, topics.iter().copied().collect()));
     }
-    let count = sets.iter().map(|(_, values)| values.len()).sum();
+    places.retain(|(_, values)| !values.is_empty());
+    let count = places.iter().map(|(_, values)| values.len()).sum();
     if count > MAX_VALUES {
         return Err(LogsError::TooManyValues(count));
     }
-    sets.retain(|(_, values)| !values.is_empty());
-    let union = |(place, values): (u8, Vec<B256>)| {
-        let posting = |value| Posting { index, place, value, last, range: None, at: None };
-        Union(values.into_iter().map(posting).collect())
-    };
-    Ok(sets.into_iter().map(union).collect())
+    // Later topics tell more than the event and the contract: often nothing else is looked up.
+    places.sort_by_key(|(place, _)| (*place == ADDRESS_PLACE, std::cmp::Reverse(*place)));
+    Ok(places)
 }
 
-/// The first block from `next` on that occurs at every place (a leapfrog join).
-fn common_block(places: &mut [Union<'_>], mut next: u64) -> Result<Option<u64>, LogsError> {
-    loop {
-        let start = next;
-        for place in &mut *places {
-            match place.seek(next)? {
-                Some(number) => next = number,
-                None => return Ok(None),
-            }
-        }
-        if next == start {
-            return Ok(Some(next));
-        }
-    }
+fn check_lookups(places: &Places, first: u64, last: u64) -> Result<(), LogsError> {
+    let values: usize = places.iter().map(|(_, values)| values.len()).sum();
+    let runs = last / RUN - first / RUN + 1;
+    let lookups = runs.saturating_mul(u64::try_from(values).unwrap_or(u64::MAX));
+    if lookups > MAX_LOOKUPS { Err(LogsError::TooManyLookups) } else { Ok(()) }
 }
 
-type IndexTable = ReadOnlyTable<&'static [u8; 41], ()>;
+type IndexTable = ReadOnlyTable<&'static [u8; 40], &'static [u8]>;
 
-/// The blocks in which any of several values occurs at one place.
-struct Union<'t>(Vec<Posting<'t>>);
+/// Blocks of a run, a bit each.
+type Blocks = Uint<1024, 16>;
 
-impl Union<'_> {
-    fn seek(&mut self, next: u64) -> Result<Option<u64>, LogsError> {
-        let mut nearest = None;
-        for posting in &mut self.0 {
-            let number = posting.seek(next)?;
-            nearest = [nearest, number].into_iter().flatten().min();
-        }
-        Ok(nearest)
-    }
-}
+/// Reading so few blocks is cheaper than another lookup.
+const FEW: usize = 8;
 
-/// The blocks in which one value occurs, in order: a cursor over its part of the index.
-struct Posting<'t> {
-    index: &'t IndexTable,
-    place: u8,
-    value: B256,
-    last: u64,
-    range: Option<Range<'static, &'static [u8; 41], ()>>,
-    at: Option<u64>,
-}
-
-impl Posting<'_> {
-    /// Steps before a new descent into the tree is cheaper.
-    const STEPS: usize = 8;
-
-    fn seek(&mut self, next: u64) -> Result<Option<u64>, LogsError> {
-        if let Some(at) = self.at.filter(|at| *at >= next) {
-            return Ok(Some(at));
-        }
-        if let Some(range) = &mut self.range {
-            for _ in 0..Self::STEPS {
-                self.at = block_of(range.next())?;
-                match self.at {
-                    Some(at) if at < next => {}
-                    found => return Ok(found),
+/// The blocks of a run that may have some value at every place.
+fn blocks_of_run(index: &IndexTable, places: &Places, run: u64) -> Result<Blocks, LogsError> {
+    let mut all = Blocks::MAX;
+    for (place, values) in places {
+        let mut any = Blocks::ZERO;
+        for value in values {
+            if let Some(blocks) = index.get(&index_key(run, *place, *value))? {
+                let (blocks, _) = blocks.value().as_chunks::<2>();
+                for at in blocks {
+                    any.set_bit(u16::from_be_bytes(*at).into(), true);
                 }
             }
         }
-        let key = |number| index_key(self.place, self.value, number);
-        let mut range = self.index.range::<&[u8; 41]>(&key(next)..=&key(self.last.max(next)))?;
-        self.at = block_of(range.next())?;
-        self.range = Some(range);
-        Ok(self.at)
+        all &= any;
+        if all.count_ones() <= FEW {
+            break;
+        }
     }
+    Ok(all)
 }
 
-type IndexRow<'a> = (redb::AccessGuard<'a, &'static [u8; 41]>, redb::AccessGuard<'a, ()>);
-
-fn block_of(
-    row: Option<Result<IndexRow<'_>, redb::StorageError>>,
-) -> Result<Option<u64>, LogsError> {
-    let Some((key, ())) = row.transpose()?.map(|(key, _)| (key, ())) else { return Ok(None) };
-    let number = key.value().last_chunk::<8>().copied().unwrap_or_default();
-    Ok(Some(u64::from_be_bytes(number)))
+/// The blocks of a run that are in `first..=last`.
+fn within(run: u64, first: u64, last: u64) -> Blocks {
+    let start = run * RUN;
+    let (from, to) = (first.max(start) - start, last.min(start + RUN - 1) - start);
+    (Blocks::MAX << from) & (Blocks::MAX >> (RUN - 1 - to))
 }
 
 type LogRow<'a> = (redb::AccessGuard<'a, Position>, redb::AccessGuard<'a, &'static [u8]>);
@@ -176,9 +146,12 @@ struct Rows<'t> {
 }
 
 impl Rows<'_> {
+    /// Steps before a new descent into the tree is cheaper.
+    const STEPS: usize = 8;
+
     /// Moves to the first log of block `number` or a later one.
     fn seek(&mut self, number: u64) -> Result<(), LogsError> {
-        for _ in 0..Posting::STEPS {
+        for _ in 0..Self::STEPS {
             match &self.at {
                 Some((position, _)) if position.value().0 >= number => return Ok(()),
                 Some(_) => self.step()?,
@@ -201,12 +174,25 @@ impl Rows<'_> {
 struct Search<'a> {
     filter: &'a Filter,
     rows: Rows<'a>,
-    json: String,
+    json: &'a mut String,
     found: usize,
     examined: usize,
 }
 
 impl Search<'_> {
+    /// Adds the matching logs of the blocks of a run whose bits are set.
+    fn scan_blocks(&mut self, run: u64, mut blocks: Blocks) -> Result<(), LogsError> {
+        while !blocks.is_zero() {
+            let first = blocks.trailing_zeros();
+            let count = (blocks >> first).trailing_ones();
+            let number = run * RUN + first as u64;
+            self.scan(number, number + count as u64 - 1)?;
+            let done = first + count;
+            blocks = if done < Blocks::BITS { (blocks >> done) << done } else { Blocks::ZERO };
+        }
+        Ok(())
+    }
+
     /// Adds the matching logs of a run of blocks.
     fn scan(&mut self, first: u64, last: u64) -> Result<(), LogsError> {
         self.rows.seek(first)?;
@@ -228,7 +214,7 @@ impl Search<'_> {
                     self.json.push(',');
                 }
                 self.found += 1;
-                write_json(&mut self.json, (number, index), &stored);
+                write_json(self.json, (number, index), &stored);
             }
             self.rows.step()?;
         }

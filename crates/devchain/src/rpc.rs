@@ -24,8 +24,34 @@ pub const MAX_REQUEST_BYTES: usize = 10 * 1024 * 1024;
 /// The most calls in one batch.
 pub const MAX_BATCH: usize = 1_000;
 
-/// A result as JSON.
-type Answer = Result<String, RpcError>;
+type Answer = Result<Answered, RpcError>;
+
+/// A result as JSON, written where it belongs in the response: a list of logs has megabytes, which
+/// would have to make way for what comes before them.
+struct Answered(String);
+
+impl Answered {
+    const OPENING: &str = r#"{"jsonrpc":"2.0","result":"#;
+
+    /// What `write` adds to the string is the result.
+    fn write<E>(write: impl FnOnce(&mut String) -> Result<(), E>) -> Result<Self, E> {
+        let mut response = Self::OPENING.to_owned();
+        write(&mut response)?;
+        Ok(Self(response))
+    }
+
+    fn result(&self) -> &str {
+        self.0.get(Self::OPENING.len()..).unwrap_or_default()
+    }
+
+    fn response(self, id: &RawValue) -> String {
+        let Self(mut response) = self;
+        response.push_str(",\"id\":");
+        response.push_str(id.get());
+        response.push('}');
+        response
+    }
+}
 
 /// One call of a request.
 struct Call {
@@ -236,7 +262,7 @@ impl DevChain {
         let ids = packet.requests().iter().map(|request| request.id().clone());
         let response = |(id, answer): (_, Answer)| {
             let payload = match answer {
-                Ok(value) => match RawValue::from_string(value) {
+                Ok(answered) => match RawValue::from_string(answered.result().to_owned()) {
                     Ok(value) => ResponsePayload::Success(value),
                     Err(error) => ResponsePayload::Failure(
                         RpcError::internal(&error.to_string()).into_payload(),
@@ -310,8 +336,13 @@ fn parse(raw: &RawValue) -> Parsed {
 }
 
 /// Serialises a result.
-pub(crate) fn json<T: serde::Serialize + ?Sized>(value: &T) -> Answer {
-    serde_json::to_string(value).map_err(|error| RpcError::internal(&error.to_string()))
+fn json<T: serde::Serialize + ?Sized>(value: &T) -> Answer {
+    let value =
+        serde_json::to_string(value).map_err(|error| RpcError::internal(&error.to_string()))?;
+    Answered::write(|response| {
+        response.push_str(&value);
+        Ok(())
+    })
 }
 
 fn failure(error: RpcError) -> Vec<u8> {
@@ -323,18 +354,12 @@ fn encode_or_null(id: Option<&RawValue>, answer: Answer) -> Vec<u8> {
 }
 
 fn encode(id: &RawValue, answer: Answer) -> Vec<u8> {
-    let id = id.get();
     match answer {
-        Ok(mut value) => {
-            // In place: a list of logs has megabytes.
-            value.insert_str(0, &format!(r#"{{"jsonrpc":"2.0","id":{id},"result":"#));
-            value.push('}');
-            value
-        }
+        Ok(answered) => answered.response(id),
         Err(error) => {
             let error = serde_json::to_string(&error.into_payload())
                 .unwrap_or_else(|_| r#"{"code":-32603,"message":"internal error"}"#.to_owned());
-            format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{error}}}"#)
+            format!(r#"{{"jsonrpc":"2.0","error":{error},"id":{}}}"#, id.get())
         }
     }
     .into_bytes()

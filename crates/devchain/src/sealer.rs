@@ -5,18 +5,19 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use alloy_primitives::{Address, B256};
 use probity_core::Clock;
 use tokio::sync::oneshot;
 
-use crate::commit::{write_block, write_queue};
+use crate::commit::{state_change, write_block, write_queue};
 use crate::db::Store;
 use crate::execute::{Block, BlockBuilder, ChainRules, NotIncluded};
 use crate::journal::{Entry, Journal};
 use crate::queue::Queue;
-use crate::recovery::replay;
+use crate::recovery::recover;
 use crate::state::CodeCache;
 use crate::transaction::{Rejection, Signed};
 use crate::{Error, Options};
@@ -48,18 +49,17 @@ pub(crate) struct Sealer {
     pub(crate) journal: Journal,
     /// After a failed write the database has to be reopened.
     pub(crate) broken: bool,
-    /// Rounds in the journal that the database on disk lacks.
-    pub(crate) unsaved: u64,
+    /// Whether there are rounds that only the journal has on disk, or state not yet being saved.
+    pub(crate) unsaved: bool,
     /// Gas that executing those again would take.
     pub(crate) unsaved_gas: u64,
+    /// Writes the frozen generation of state.
+    pub(crate) saving: Option<JoinHandle<Result<(), Error>>>,
     /// Rounds since the journal was flushed.
     pub(crate) unflushed: u32,
 }
 
-/// The most gas in the journal: some seconds of execution when the chain is opened after a crash.
-const MAX_UNSAVED_GAS: u64 = 500_000_000;
-
-/// After so long without work the database is flushed, so that opening it has nothing to replay.
+/// After so long without work everything is saved, so that opening it has nothing to execute.
 const IDLE: Duration = Duration::from_millis(500);
 
 struct Settled {
@@ -76,14 +76,14 @@ impl Sealer {
         while self.gather() {
             self.round();
         }
-        // Nobody is left to be told of a failure, and the journal has it all.
-        drop(self.checkpoint());
+        // Nobody is left to be told of a failure, and what is on disk is enough.
+        drop(self.checkpoint().and_then(|()| self.finish_saving()));
     }
 
     /// Waits for work, then takes all there is. False at the end.
     fn gather(&mut self) -> bool {
         while self.ready.is_empty() && self.unfinished.is_empty() {
-            let pending = self.broken || self.unsaved > 0;
+            let pending = self.broken || self.unsaved || self.saving.is_some();
             let received = if pending {
                 self.inbox.recv_timeout(IDLE)
             } else {
@@ -105,10 +105,11 @@ impl Sealer {
     }
 
     fn idle(&mut self) {
-        if self.broken {
-            drop(self.recover());
-        } else if self.unsaved > 0 && self.checkpoint().is_err() {
-            // Nothing is lost: the journal has it.
+        if self.saving.as_ref().is_some_and(|saving| !saving.is_finished()) {
+            return;
+        }
+        // Nothing is lost by a failure: what is on disk is enough.
+        if self.broken || self.finish_saving().and_then(|()| self.checkpoint()).is_err() {
             self.broken = true;
             drop(self.recover());
         }
@@ -137,25 +138,43 @@ impl Sealer {
     /// After a failed write: nothing of that round happened, so go back to the database and the
     /// journal as they are on disk. If this fails too, it is tried again later.
     fn recover(&mut self) -> Result<(), Error> {
+        // The reopened files show how far it got.
+        drop(self.finish_saving());
         let (journal, entries) = Journal::open(self.journal.path())?;
         self.journal = journal;
-        self.store.reopen(|store| replay(store, &self.codes, &self.rules, &entries))?;
+        self.store.reopen(|store| recover(store, &self.codes, &self.rules, &entries))?;
         self.queue = Queue::load(&self.store.snapshot()?, &self.rules)?;
-        self.unsaved = entries.len() as u64;
+        // What was executed again fills a generation: the next round saves it.
+        (self.unsaved, self.unsaved_gas) = (true, self.options.checkpoint_gas);
         self.unfinished.clear();
         self.stalled = self.queue.senders();
         self.broken = false;
         Ok(())
     }
 
-    /// Flushes the database and starts the journal over.
+    /// Flushes the chain file, starts the journal over, and lets a thread save the state up to here.
     fn checkpoint(&mut self) -> Result<(), Error> {
-        if self.unsaved > 0 {
-            self.store.write(true, Vec::new(), |_| Ok(()))?;
-            self.journal.restart()?;
-            (self.unsaved, self.unsaved_gas, self.unflushed) = (0, 0, 0);
+        if !self.unsaved {
+            return Ok(());
         }
+        self.finish_saving()?;
+        self.store.sync()?;
+        self.journal.restart()?;
+        self.store.freeze();
+        let store = Arc::clone(&self.store);
+        let saving = std::thread::Builder::new()
+            .name("devchain-saver".to_owned())
+            .spawn(move || store.save())
+            .map_err(|source| Error::file(self.journal.path(), source))?;
+        self.saving = Some(saving);
+        (self.unsaved, self.unsaved_gas, self.unflushed) = (false, 0, 0);
         Ok(())
+    }
+
+    /// Waits until the state that is being saved is on disk.
+    fn finish_saving(&mut self) -> Result<(), Error> {
+        let lost = || Error::corrupt("saving the state was cut short");
+        self.saving.take().map_or(Ok(()), |saving| saving.join().map_err(|_| lost())?)
     }
 
     fn seal(&mut self, settled: &mut Vec<Settled>) -> Result<(), Error> {
@@ -164,10 +183,9 @@ impl Sealer {
             return Ok(());
         }
         let journaled = self.journal(block.as_ref())?;
-        let nodes =
-            block.as_mut().map(|block| std::mem::take(&mut block.nodes)).unwrap_or_default();
+        let change = block.as_mut().map(state_change);
         let queue = self.queue.unwritten();
-        let written = self.store.write(!journaled, nodes, |transaction| match &block {
+        let written = self.store.write(change, |transaction| match &block {
             Some(block) => write_block(transaction, block, queue),
             None => write_queue(transaction, queue),
         });
@@ -175,18 +193,18 @@ impl Sealer {
             self.journal.undo()?;
         }
         written?;
-        self.unsaved += u64::from(journaled);
+        self.unsaved = true;
         self.queue.written();
-        Ok(())
+        if journaled { Ok(()) } else { self.store.sync() }
     }
 
     /// Puts the round into the journal, after a checkpoint if there is no room. False if it is too
-    /// large for that: then the database itself has to be flushed.
+    /// large for that: then the chain file itself has to be flushed.
     fn journal(&mut self, block: Option<&Block>) -> Result<bool, Error> {
         let flush = self.unflushed + 1 >= self.options.sync_every.get();
         let entry = Entry::new(block, self.queue.unwritten());
         let gas = block.map_or(0, |block| block.header.gas_used);
-        if self.unsaved_gas.saturating_add(gas) > MAX_UNSAVED_GAS {
+        if self.unsaved_gas.saturating_add(gas) > self.options.checkpoint_gas {
             self.checkpoint()?;
         }
         let mut fits = self.journal.append(&entry, flush)?;
@@ -232,7 +250,7 @@ impl Sealer {
                 self.promote(&mut builder, signed.sender, settled)?;
             }
         }
-        if builder.is_empty() { Ok(None) } else { builder.seal(&store.unwritten()).map(Some) }
+        if builder.is_empty() { Ok(None) } else { builder.seal().map(Some) }
     }
 
     /// Settles everything that is ready, for a round that cannot even begin.

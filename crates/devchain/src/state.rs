@@ -11,8 +11,9 @@ use revm::state::{Account, AccountInfo};
 use revm::{Database, DatabaseCommit};
 
 use crate::Error;
-use crate::db::Snapshot;
-use crate::trie::{self, Change, NodeSource, NodeWrite};
+use crate::db::{Snapshot, StateKey};
+use crate::recent::StateWrite;
+use crate::trie::{self, Change, NodeSource};
 
 /// Analysed bytecode by hash, shared by all executions: analysing takes longer than a token
 /// transfer. Emptied when full; contracts in use come back at their next call.
@@ -46,12 +47,11 @@ pub(crate) struct Changes {
 }
 
 impl Changes {
-    /// Brings the tries up to date: fills in storage roots and returns the state root with the
-    /// trie nodes to write.
+    /// Brings the tries up to date, and returns the state root with everything to write.
     pub(crate) fn settle<S: NodeSource>(
-        &mut self,
+        mut self,
         nodes: &S,
-    ) -> Result<(B256, Vec<NodeWrite>), Error> {
+    ) -> Result<(B256, Vec<StateWrite>), Error> {
         let mut writes = Vec::new();
         for (address, slots) in &self.storage {
             // EIP-6780: only an account created in the same transaction can vanish, and its
@@ -61,12 +61,22 @@ impl Changes {
             let (root, nodes) = trie::update(nodes, Some(*address), changes.collect())?;
             account.storage_root = root;
             writes.extend(nodes);
+            writes.extend(slots.iter().map(|(slot, value)| {
+                let key = StateKey::Slot(*address, *slot).bytes();
+                (key, (!value.is_zero()).then(|| value.to_be_bytes_trimmed_vec()))
+            }));
         }
         let changes = self.accounts.iter().map(|(address, account)| {
             (trie::hashed_path(address), account.as_ref().map(alloy_rlp::encode))
         });
         let (root, nodes) = trie::update(nodes, None, changes.collect())?;
         writes.extend(nodes);
+        writes.extend(self.accounts.iter().map(|(address, account)| {
+            (StateKey::Account(*address).bytes(), account.as_ref().map(alloy_rlp::encode))
+        }));
+        writes.extend(self.code.iter().map(|(hash, code)| {
+            (StateKey::Code(*hash).bytes(), Some(code.original_byte_slice().to_vec()))
+        }));
         Ok((root, writes))
     }
 }

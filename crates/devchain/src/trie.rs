@@ -14,15 +14,13 @@ use alloy_trie::nodes::{BranchNode, ExtensionNode, LeafNode, RlpNode, TrieNode};
 use alloy_trie::{EMPTY_ROOT_HASH, Nibbles, TrieMask};
 
 use crate::Error;
+use crate::recent::StateWrite;
 
 /// Where stored nodes are read from.
 pub(crate) trait NodeSource {
     /// RLP of the node stored under the key, if any.
     fn node(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Error>;
 }
-
-/// Stored form of one changed node: the key, and the node's RLP or `None` when it is gone.
-pub(crate) type NodeWrite = (Vec<u8>, Option<Vec<u8>>);
 
 /// A hashed key with its new value; `None` deletes.
 pub(crate) type Change = (Nibbles, Option<Vec<u8>>);
@@ -54,7 +52,7 @@ pub(crate) fn update<S: NodeSource>(
     source: &S,
     owner: Owner,
     mut changes: Vec<Change>,
-) -> Result<(B256, Vec<NodeWrite>), Error> {
+) -> Result<(B256, Vec<StateWrite>), Error> {
     changes.sort_unstable_by_key(|change| change.0);
     let mut update = Update { source, owner, writes: HashMap::default() };
     let root = update.apply(&Nibbles::default(), &changes)?;

@@ -10,7 +10,7 @@ use std::{
     path::Path,
 };
 
-use probity_provenance::bundle::Files;
+use probity_provenance::bundle::{Files, MAX_FILES};
 
 use crate::{NodeError, workspace::read_file};
 
@@ -18,8 +18,6 @@ use crate::{NodeError, workspace::read_file};
 pub const MAX_BUNDLE: u64 = 1 << 30;
 /// Size of a tar block.
 const BLOCK: usize = 512;
-/// Most files in a bundle.
-const MAX_FILES: usize = 100_000;
 
 /// The archive of a bundle's files.
 pub fn encode(files: &Files) -> Result<Vec<u8>, NodeError> {

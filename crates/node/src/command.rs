@@ -1,6 +1,8 @@
 //! Running a command as a training run: committed to before it starts, logged while it runs, and told
 //! as SLSA provenance after its end.
 
+mod anchors;
+mod ending;
 mod machine;
 mod plan;
 mod process;
@@ -19,21 +21,21 @@ use probity_core::{
     clock::rfc3339,
     json::JsonError,
     keys::SecretKey,
-    records::{Run, record_id},
+    records::{Anchor, Run, record_id},
     statement::Statement,
 };
 use probity_provenance::{
     command::{
         BUILD_TYPE, BuildDefinition, Builder, CommandConfig, ExternalParameters,
-        InternalParameters, LOG, Metadata, PROVENANCE_TYPE, Provenance, Resource, RunDetails,
-        builder_id,
+        InternalParameters, LOG, Metadata, Provenance, Resource, RunDetails, builder_id,
     },
     dataset::Manifest,
     run_log::{Exit, RUN_MARK_TYPE, RunMark},
     training::ModelFile,
 };
 
-use crate::{NodeError, Workspace, archive::write_new, folder::hash_folder};
+use crate::{NodeError, Workspace, archive::write_new};
+use anchors::Anchors;
 use process::RunningLog;
 pub use status::{RunReport, RunState};
 
@@ -56,6 +58,8 @@ pub struct CommandPlan {
     pub inputs: Vec<PathBuf>,
     /// How often the log's head is signed.
     pub mark_every: Duration,
+    /// How often it is put on chain, in whole seconds, beside its start and its end; never without.
+    pub anchor_every: Option<Duration>,
 }
 
 /// A command that ended.
@@ -73,6 +77,8 @@ pub struct CommandRun {
     pub entries: u64,
     /// How many heads of it were signed.
     pub marks: u64,
+    /// How many of them are on chain.
+    pub anchors: u64,
 }
 
 /// What there is to see while a command runs.
@@ -82,6 +88,8 @@ pub enum Shown {
     Committed(B256),
     /// The command wrote a line, with its line end.
     Line(Vec<u8>),
+    /// A head of the log could not be put on chain, and why.
+    Unanchored(String),
 }
 
 /// The places of a run.
@@ -90,6 +98,13 @@ struct Places {
     out: PathBuf,
     config: Option<PathBuf>,
     log: PathBuf,
+}
+
+/// What is counted while a command runs.
+struct Followed {
+    exit: Exit,
+    marks: u64,
+    anchors: u64,
 }
 
 impl Workspace {
@@ -112,16 +127,14 @@ impl Workspace {
         let mut log = RunningLog::create(&places.log, id, secrets.values().cloned().collect())?;
         let started = self.now();
         let mut child = process::start(&config, environment, secrets)?;
-        let (exit, marks) =
-            self.follow(trainer, &run, &mut child, &mut log, plan.mark_every, show).await?;
-        let outputs = hash_folder(&places.out, &[], &|_| {})?;
+        let followed = self.follow(trainer, &run, plan, &mut child, &mut log, show).await?;
         let mut about_log = Resource::new(LOG, self.objects.put_file(&places.log).await?.0);
         let (entries, head) = log.head();
         about_log.annotations = BTreeMap::from([
             ("entries".to_owned(), entries.to_string()),
             ("head".to_owned(), head.to_string()),
         ]);
-        let definition = BuildDefinition {
+        let build_definition = BuildDefinition {
             build_type: BUILD_TYPE.to_owned(),
             resolved_dependencies: dependencies(&record.manifest.into(), &config),
             internal_parameters: InternalParameters {
@@ -137,36 +150,19 @@ impl Workspace {
             invocation_id: id,
             started_on: rfc3339(started),
             finished_on: rfc3339(self.now()),
-            exit,
+            exit: followed.exit,
+            outputs_read_on: None,
         };
-        self.conclude(trainer, definition, metadata, about_log, &outputs).await?;
-        Ok(CommandRun { run: id, exit, folder: places.out, outputs, entries, marks })
-    }
-
-    /// Publishes what was done. Of a failed command the log is the only subject: what it left behind is
-    /// no output.
-    async fn conclude(
-        &mut self,
-        trainer: &SecretKey,
-        build_definition: BuildDefinition,
-        metadata: Metadata,
-        log: Resource,
-        outputs: &[ModelFile],
-    ) -> Result<(), NodeError> {
         let builder = Builder {
             id: builder_id(self.chain().chain_id(), trainer.address()?),
             version: [("probity".to_owned(), env!("CARGO_PKG_VERSION").to_owned())].into(),
         };
-        let mut subjects: Vec<(String, Digest)> =
-            outputs.iter().map(|file| (file.name.clone(), file.sha256)).collect();
-        if !metadata.exit.is_success() || subjects.is_empty() {
-            subjects = vec![(LOG.to_owned(), log.digest.sha256)];
-        }
-        let run_details = RunDetails { builder, metadata, byproducts: vec![log] };
+        let run_details = RunDetails { builder, metadata, byproducts: vec![about_log] };
         let said = Provenance { build_definition, run_details };
-        let statement = Statement::new(PROVENANCE_TYPE, subjects, &said)?.sign(&[trainer])?;
-        self.publish(&[statement]).await?;
-        Ok(())
+        self.keep_ending(id, &said)?;
+        let outputs = self.conclude(trainer, &said).await?;
+        let Followed { exit, marks, anchors } = followed;
+        Ok(CommandRun { run: id, exit, folder: places.out, outputs, entries, marks, anchors })
     }
 
     /// Makes the run's folder: the dataset's items, the settings, and an empty folder for the outputs.
@@ -197,26 +193,22 @@ impl Workspace {
         Ok(Places { data, out, config, log: folder.join("log.jsonl") })
     }
 
-    /// Where a run's files are.
-    fn run_folder(&self, run: B256) -> PathBuf {
-        self.dir().join("runs").join(Digest::from(run).to_string())
-    }
-
     /// Logs what the command writes until it ends, and signs the log's head at the start, at the end and
-    /// from time to time.
+    /// from time to time; some of these heads go on chain.
     async fn follow(
         &mut self,
         trainer: &SecretKey,
         run: &Run,
+        plan: &CommandPlan,
         child: &mut process::Running,
         log: &mut RunningLog,
-        mark_every: Duration,
         show: &mut (dyn FnMut(Shown) + Send),
-    ) -> Result<(Exit, u64), NodeError> {
+    ) -> Result<Followed, NodeError> {
         log.started(self.now())?;
-        self.mark(trainer, run, log).await?;
+        let mut anchors = Anchors::new(self.chain().clone(), trainer.clone(), plan.anchor_every);
+        anchors.send(self.mark(trainer, run, log).await?);
         let mut marks = 1;
-        let mut ticks = tokio::time::interval(mark_every.max(Duration::from_millis(10)));
+        let mut ticks = tokio::time::interval(plan.mark_every.max(Duration::from_millis(10)));
         ticks.tick().await;
         let exit = loop {
             tokio::select! {
@@ -227,6 +219,14 @@ impl Workspace {
                     }
                     process::Happened::Ended(exit) => break exit,
                 },
+                next = anchors.next() => match next {
+                    Ok(()) => {
+                        log.alive(self.now())?;
+                        anchors.send(self.mark(trainer, run, log).await?);
+                        marks += 1;
+                    }
+                    Err(failure) => show(Shown::Unanchored(failure)),
+                },
                 _ = ticks.tick() => {
                     log.alive(self.now())?;
                     self.mark(trainer, run, log).await?;
@@ -235,25 +235,31 @@ impl Workspace {
             }
         };
         log.ended(self.now(), exit)?;
-        self.mark(trainer, run, log).await?;
-        Ok((exit, marks + 1))
+        // One after the other: an account's transactions are in line.
+        anchors.settle(show).await;
+        anchors.send(self.mark(trainer, run, log).await?);
+        anchors.settle(show).await;
+        Ok(Followed { exit, marks: marks + 1, anchors: anchors.done() })
     }
 
-    /// Signs the log's head and puts the statement in the statement log.
+    /// Signs the log's head, puts the statement in the statement log, and says what would put the head on
+    /// chain.
     async fn mark(
         &mut self,
         trainer: &SecretKey,
         run: &Run,
         log: &mut RunningLog,
-    ) -> Result<(), NodeError> {
+    ) -> Result<Anchor, NodeError> {
         log.sync()?;
         let ((entries, head), time) = (log.head(), self.now());
         let author = trainer.address()?;
-        let mark = RunMark { author, run: record_id(run), entries, head, time };
+        let id = record_id(run);
+        let mark = RunMark { author, run: id, entries, head, time };
         let subjects = [("run".to_owned(), run.statement.into()), (LOG.to_owned(), head)];
         let envelope = Statement::new(RUN_MARK_TYPE, subjects, &mark)?.sign(&[trainer])?;
+        let statement = envelope.payload_digest().into();
         self.publish(&[envelope]).await?;
-        Ok(())
+        Ok(Anchor { subject: id, root: head.into(), size: entries, statement, author })
     }
 }
 

@@ -234,7 +234,7 @@ impl Workspace {
     }
 }
 
-fn anchor_call(anchor: &Anchor) -> Registry::anchorCall {
+pub(crate) fn anchor_call(anchor: &Anchor) -> Registry::anchorCall {
     Registry::anchorCall {
         subject: anchor.subject,
         root: anchor.root,

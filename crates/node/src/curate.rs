@@ -131,7 +131,7 @@ impl Workspace {
         Ok(Manifest::build(name, policy, &inputs)?)
     }
 
-    async fn authors_of(&self, version: B256) -> Result<BTreeSet<Address>, NodeError> {
+    pub(crate) async fn authors_of(&self, version: B256) -> Result<BTreeSet<Address>, NodeError> {
         if version.is_zero() {
             return Ok(BTreeSet::new());
         }
@@ -214,7 +214,7 @@ impl Workspace {
     }
 
     /// Works that challenges removed from a version or from those before it.
-    async fn removed_before(&self, version: B256) -> Result<RemovedWorks, NodeError> {
+    pub(crate) async fn removed_before(&self, version: B256) -> Result<RemovedWorks, NodeError> {
         let mut removed = RemovedWorks::new();
         let mut version = version;
         while !version.is_zero() {

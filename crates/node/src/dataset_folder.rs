@@ -94,21 +94,33 @@ fn rows<'a>(
     })
 }
 
-/// Writes a dataset into a new folder, which has its name only once everything is on disk.
+/// Writes a dataset into a new folder.
 pub fn write(
     dir: &Path,
     manifest: &Manifest,
     batches: &BTreeMap<Digest, Batch>,
 ) -> Result<Description, NodeError> {
+    staged(dir, |staged| write_files(staged, manifest, batches))
+}
+
+/// Writes a new folder, which has its name only once everything is on disk.
+pub(crate) fn staged<T>(
+    dir: &Path,
+    write: impl FnOnce(&Path) -> Result<T, NodeError>,
+) -> Result<T, NodeError> {
     if dir.exists() {
         return Err(NodeError::Exists(dir.to_owned()));
     }
     let mut name = dir.file_name().unwrap_or_default().to_owned();
     name.push(".new");
     let staged = dir.with_file_name(name);
-    let written = write_staged(&staged, manifest, batches).and_then(|description| {
+    if staged.exists() {
+        fs::remove_dir_all(&staged).map_err(NodeError::file("remove", &staged))?;
+    }
+    fs::create_dir_all(&staged).map_err(NodeError::file("make", &staged))?;
+    let written = write(&staged).and_then(|written| {
         fs::rename(&staged, dir).map_err(NodeError::file("write", dir))?;
-        Ok(description)
+        Ok(written)
     });
     if written.is_err() {
         // Best effort: the next attempt begins anew anyway.
@@ -117,15 +129,11 @@ pub fn write(
     written
 }
 
-fn write_staged(
+fn write_files(
     dir: &Path,
     manifest: &Manifest,
     batches: &BTreeMap<Digest, Batch>,
 ) -> Result<Description, NodeError> {
-    if dir.exists() {
-        fs::remove_dir_all(dir).map_err(NodeError::file("remove", dir))?;
-    }
-    fs::create_dir_all(dir).map_err(NodeError::file("make", dir))?;
     let (licences, table) = write_table(&dir.join(ITEMS), manifest, batches)?;
     let json = manifest.to_json()?;
     let description = Description {

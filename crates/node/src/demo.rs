@@ -6,6 +6,7 @@
 
 mod challenges;
 mod copies;
+mod inference;
 
 use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
@@ -35,7 +36,7 @@ pub const PASSPHRASE: &str = "probity-demo-insecure";
 pub(crate) const DIGITS: &[u8] = include_bytes!("../../../examples/digits/digits.csv");
 /// Every fifth row is held out and never registered.
 const HELD_OUT_EVERY: usize = 5;
-/// Seconds of the demo's dispute windows. Real ones are days.
+/// Fewest seconds of the demo's dispute windows. Real ones are days.
 const WINDOW: u32 = 2;
 /// Worthless dollars of usage revenue: while the model is tainted, and afterwards.
 const REVENUE: [u128; 2] = [100_000_000_000, 150_000_000_000];
@@ -125,6 +126,7 @@ pub async fn run(
     story.earn(REVENUE[0]).await?;
     story.curate("digits-v2", &samples).await?;
     let accuracy = story.train(&samples).await?;
+    story.prove_inference(&samples).await?;
     story.earn(REVENUE[1]).await?;
     let report = story.audit().await?;
     Ok(Outcome { model: story.model, accuracy, labels, report })
@@ -166,6 +168,9 @@ struct Story<'a> {
     token: Address,
     dataset: B256,
     model: B256,
+    checkpoint: B256,
+    /// When the story began, Unix seconds.
+    began: u64,
     show: &'a mut (dyn FnMut(Step) + Send),
 }
 
@@ -176,6 +181,7 @@ impl<'a> Story<'a> {
         clock: Arc<dyn Clock>,
         show: &'a mut (dyn FnMut(Step) + Send),
     ) -> Result<Self, NodeError> {
+        let began = clock.unix_seconds();
         show(Step::Title("A workspace with its chain, log and keys".to_owned()));
         let mut keys = BTreeMap::new();
         for name in PEOPLE {
@@ -209,6 +215,8 @@ impl<'a> Story<'a> {
             token: Address::ZERO,
             dataset: B256::ZERO,
             model: B256::ZERO,
+            checkpoint: B256::ZERO,
+            began,
             show,
         })
     }
@@ -341,7 +349,14 @@ impl<'a> Story<'a> {
         Ok(())
     }
 
-    fn court(&self) -> Result<Court, NodeError> {
+    /// Seconds in which a challenge is answered, or ruled on: two transactions of the dozens that were
+    /// sent since the story began, so half of the time that those took is plenty on any machine.
+    fn window(&self) -> u32 {
+        let took = self.workspace.now().saturating_sub(self.began);
+        u32::try_from(took / 2).unwrap_or(u32::MAX).max(WINDOW)
+    }
+
+    fn court(&self, window: u32) -> Result<Court, NodeError> {
         let mut arbiters =
             vec![self.address("judge")?, self.address("curator")?, self.address("customer")?];
         arbiters.sort_unstable();
@@ -350,8 +365,8 @@ impl<'a> Story<'a> {
             threshold: 2,
             bondToken: self.token,
             bond: alloy_primitives::Uint::from(BOND),
-            responseWindow: WINDOW,
-            rulingWindow: WINDOW,
+            responseWindow: window,
+            rulingWindow: window,
         })
     }
 
@@ -371,7 +386,7 @@ impl<'a> Story<'a> {
             previous: self.dataset,
             treasury: self.address("curator")?,
             treasury_bps: 1_000,
-            court: self.court()?,
+            court: self.court(self.window())?,
         };
         let (id, record, receipt) =
             self.workspace.register_dataset(&curator, &manifest, &plan).await?;
@@ -387,7 +402,8 @@ impl<'a> Story<'a> {
             description: "classifies 8x8 handwritten digits".to_owned(),
             accountant: self.address("accountant")?,
             data_bps: 7_000,
-            court: self.court()?,
+            // Nobody disputes a payout here, so nobody can be late.
+            court: self.court(WINDOW)?,
         };
         (self.model, ..) = self.workspace.register_model(&trainer, &plan).await?;
         Ok(())
@@ -416,6 +432,7 @@ impl<'a> Story<'a> {
         ]);
         let (id, _, receipt) =
             self.workspace.register_checkpoint(&trainer, model, &run, &trained, metrics).await?;
+        self.checkpoint = id;
         self.done(format!("checkpoint {id} of model {model} for {} gas", receipt.gas));
         Ok(accuracy)
     }

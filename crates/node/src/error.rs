@@ -14,6 +14,8 @@ use probity_provenance::{
 };
 use probity_store::{index::IndexError, log::LogError, objects::ObjectError};
 
+use crate::inference::InferenceError;
+
 /// Why a use case did not succeed. Nothing is half done: what was signed and logged before stays,
 /// and running the same again goes on from there.
 #[derive(Debug, thiserror::Error)]
@@ -196,6 +198,15 @@ pub enum NodeError {
         /// What is the matter.
         state: String,
     },
+    /// Outputs of a run that ended which no checkpoint can have.
+    #[error("run `{run}` ended, and its outputs cannot be read")]
+    Outputs {
+        /// The run's record id.
+        run: B256,
+        /// What is the matter with them.
+        #[source]
+        source: Box<NodeError>,
+    },
     /// A file that did not come out of the run.
     #[error("`{name}` is not an output of run `{run}`")]
     NotOutput {
@@ -251,6 +262,15 @@ pub enum NodeError {
         #[source]
         source: TensorError,
     },
+    /// Proofs of inference.
+    #[error(transparent)]
+    Inference(#[from] InferenceError),
+    /// A key that nobody registered, as far as this workspace knows.
+    #[error("no checkpoint of this workspace has model key `{0}`")]
+    KeyNotRegistered(B256),
+    /// A checkpoint of several models, or of none.
+    #[error("expected one model among the checkpoint's files `{}`", .0.join("`, `"))]
+    ModelFile(Vec<String>),
     /// A model's signature.
     #[error(transparent)]
     Signing(#[from] SigningError),
@@ -298,6 +318,9 @@ impl NodeError {
                 format!("--secret {name} gives it to the command without recording its value")
             }
             Self::RunState { run, .. } => format!("probity train status {run} says more"),
+            Self::Outputs { run, .. } => {
+                format!("put them right, then probity train finish {run}")
+            }
             Self::NotOutput { .. } => {
                 "register the folder that the run put out, as it is".to_owned()
             }
@@ -345,6 +368,9 @@ impl NodeError {
                 "probity log checkpoint signs the log as it is; probity log verify checks it"
                     .to_owned()
             }
+            Self::Inference(error) => return error.hint().map(str::to_owned),
+            Self::KeyNotRegistered(_) => "probity zk register derives and registers a key".to_owned(),
+            Self::ModelFile(_) => "name the file with --file".to_owned(),
             Self::Object(_) => "probity log verify checks the whole log".to_owned(),
             Self::Index(_) => "probity index rebuild makes the index anew".to_owned(),
             _ => return None,

@@ -1,5 +1,7 @@
 //! Collecting everything about a model into an evidence bundle, and auditing one.
 
+mod inference;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use alloy_primitives::{Address, B256};
@@ -9,6 +11,7 @@ use probity_core::{
     keys::{PublicKey, SecretKey},
     log::leaf_hash,
     records::{Anchor, Checkpoint, Content, Dataset, Model, OptOut, Run, record_id},
+    statement::Signed,
 };
 use probity_provenance::{
     audit::{self, ChainNow, Context, Report},
@@ -20,12 +23,13 @@ use probity_provenance::{
     content::Batch,
     dataset::{DATASET_TYPE, Manifest},
     ledger,
-    optout::{self, OPT_OUT_SUBJECT},
+    optout::{self, Evidence, OPT_OUT_SUBJECT, OptOutPredicate},
     payout::{Computation, PAYOUT_TYPE},
+    reservation::{self, Source},
     training::ModelFile,
 };
 
-use crate::{NodeError, Workspace, archive, indexer::text};
+use crate::{NodeError, Workspace, archive, indexer::text, inference::checks};
 
 /// Most bytes of a model that go into a bundle; of a larger one only the listing does.
 const MAX_MODEL: u64 = 256 << 20;
@@ -41,7 +45,13 @@ pub async fn audit_bundle(files: &Files, chain: Option<&Client>) -> Result<Repor
         (Some(chain), Ok(sealed)) => Some(ask(chain, &sealed).await?),
         _ => None,
     };
-    Ok(audit::audit(files, Context { contracts: contracts.all(), vault_of: &vault_of, chain: now }))
+    let context = Context {
+        contracts: contracts.stateful(),
+        vault_of: &vault_of,
+        inference: checks(),
+        chain: now,
+    };
+    Ok(audit::audit(files, context))
 }
 
 /// What the chain says of a bundle's block, and what happened since.
@@ -81,6 +91,7 @@ impl Workspace {
         self.sync().await?;
         let mut collection = Collection::default();
         self.collect_training(model, &mut collection).await?;
+        self.collect_inferences(&mut collection).await?;
         self.collect_data(&mut collection).await?;
         self.collect_money(model, &mut collection).await?;
         let log = self.collect_statements(&mut collection).await?;
@@ -144,6 +155,8 @@ impl Workspace {
         collection: &mut Collection,
     ) -> Result<(), NodeError> {
         collection.statements.extend(self.mark_statements(run).await?);
+        let anchors = self.anchors_of(run).await?.into_iter().map(|(anchor, _)| anchor);
+        collection.records.anchors.extend(anchors);
         let Some(signed) = self.provenance_of(run).await? else { return Ok(()) };
         collection.statements.insert(signed.digest);
         let log = Provenance::of(&signed.statement)?.log();
@@ -323,12 +336,32 @@ impl Workspace {
             if let Some(row) = self.index.statement(&statement).await?
                 && row.predicate_type == optout::OPT_OUT_TYPE
                 && row.log_index < signed
-                && optout::open(&self.statement(&statement).await?.0)
-                    .is_ok_and(|stated| stated.contains(&record))
             {
-                collection.statements.insert(statement);
+                let (stated, _) = self.statement(&statement).await?;
+                if optout::open(&stated).is_ok_and(|records| records.contains(&record)) {
+                    self.collect_evidence(&stated, collection).await?;
+                    collection.statements.insert(statement);
+                }
             }
             collection.records.opt_outs.push(record);
+        }
+        Ok(())
+    }
+
+    /// The documents that an opt-out rests on, of those that the audit reads again.
+    async fn collect_evidence(
+        &self,
+        stated: &Signed,
+        collection: &mut Collection,
+    ) -> Result<(), NodeError> {
+        let said: OptOutPredicate = stated.statement.predicate(optout::OPT_OUT_TYPE)?;
+        for Evidence { source, digest, .. } in &said.evidence {
+            let size = self.objects.size(digest).await?;
+            let is_small = size.is_some_and(|size| size <= reservation::MAX_BYTES as u64);
+            if is_small && *source != Source::C2pa {
+                let bytes = self.objects.get(digest).await?;
+                collection.files.insert(bundle::reservation_name(digest), bytes.to_vec());
+            }
         }
         Ok(())
     }
@@ -371,7 +404,7 @@ impl Workspace {
             bindings.extend(self.bindings_of(&self.statement(digest).await?.0).await?);
         }
         collection.statements.extend(bindings);
-        let mut inclusions = Inclusions::new();
+        let mut inclusions = Inclusions::default();
         for digest in &collection.statements {
             let unknown = || NodeError::Unknown(digest.to_string());
             let row = self.index.statement(digest).await?.ok_or_else(unknown)?;
@@ -380,11 +413,10 @@ impl Workspace {
             debug_assert!(
                 proof.verify(&leaf_hash(row.envelope.as_bytes()), checkpoint.root()).is_ok()
             );
-            inclusions.insert(*digest, proof);
+            inclusions.0.insert(*digest, proof);
             collection.files.insert(format!("{}{digest}.json", bundle::STATEMENTS), bytes.to_vec());
         }
-        let inclusions = json::canonical(&inclusions)?;
-        collection.files.insert(bundle::LOG_INCLUSION.to_owned(), inclusions);
+        inclusions.write(&mut collection.files)?;
         collection.files.insert(bundle::LOG_CHECKPOINT.to_owned(), note);
         Ok(LogReference { origin: checkpoint.origin().to_owned(), key: key.to_string() })
     }
@@ -443,6 +475,7 @@ fn registry_slots(model: B256, collection: &Collection) -> Vec<B256> {
     ids.extend(records.runs.iter().map(record_id));
     ids.extend(records.models.iter().map(record_id));
     ids.extend(records.lineage().map(record_id));
+    ids.extend(records.model_keys.iter().map(record_id));
     let mut slots: BTreeSet<B256> = BTreeSet::new();
     for id in &ids {
         slots.insert(ledger::record_slot(*id));

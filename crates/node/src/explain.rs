@@ -4,11 +4,12 @@ use alloy_primitives::{Address, B256};
 use probity_core::{
     Digest,
     keys::{PublicKey, SecretKey},
-    records::{Anchor, Dataset, Licence, Model, OptOut, record_id},
+    records::{Anchor, Dataset, Licence, Model, ModelKey, OptOut, record_id},
 };
 use probity_provenance::{
     audit::Report,
     dataset::Manifest,
+    inference::{INFERENCE_TYPE, InferencePredicate},
     optout::{OPT_OUT_SUBJECT, OPT_OUT_TYPE},
     training::{CHECKPOINT_TYPE, MODEL_TYPE, RUN_TYPE},
 };
@@ -79,6 +80,10 @@ impl Workspace {
         let model = match record.kind.as_str() {
             "model" => Some(full),
             "checkpoint" | "run" | "dataset" => self.model_of(full).await?,
+            "model-key" => {
+                let key: ModelKey = self.record(full).await?;
+                self.model_of(key.checkpoint).await?
+            }
             "content" => {
                 let content: probity_core::records::Content = self.record(full).await?;
                 self.model_of_work(&content.digest.into()).await?.map(|(_, model)| model)
@@ -128,6 +133,40 @@ impl Workspace {
         for row in self.index.statements_about(digest).await? {
             if let Some(model) = self.model_of_statement(&row.digest).await? {
                 let is = format!("subject of statement {} by {}", row.predicate_type, row.author);
+                return Ok(Some((Subject { id, is }, model)));
+            }
+        }
+        self.resolve_inference(&id, B256::from(*digest)).await
+    }
+
+    /// A key, its inputs or outputs by the digest that the chain and the proofs have, or what a proof
+    /// was for.
+    async fn resolve_inference(
+        &self,
+        id: &str,
+        digest: B256,
+    ) -> Result<Option<(Subject, B256)>, NodeError> {
+        let id = id.to_owned();
+        for signed in self.statements_of(INFERENCE_TYPE).await? {
+            let said = signed.statement.predicate::<InferencePredicate>(INFERENCE_TYPE);
+            let Ok(said) = said else { continue };
+            let named = [
+                (said.proved.output, "outputs"),
+                (said.proved.input, "inputs"),
+                (said.proved.context, "context"),
+            ];
+            let is_it = |(named, _): &&(B256, &str)| *named == digest && !digest.is_zero();
+            if let Some((_, what)) = named.iter().find(is_it) {
+                let is = format!("{what} of an inference, proved by `{}`", said.author);
+                return Ok(Some((Subject { id, is }, said.model)));
+            }
+        }
+        for row in self.index.records("model-key", None, u32::MAX).await? {
+            let Ok(key) = Self::body::<ModelKey>(&row) else { continue };
+            if key.key == digest
+                && let Some(model) = self.model_of(key.checkpoint).await?
+            {
+                let is = format!("model key of checkpoint {}", key.checkpoint);
                 return Ok(Some((Subject { id, is }, model)));
             }
         }

@@ -138,6 +138,13 @@ fn take_event(batch: &mut Batch, pools: &mut Pools, event: &Event) -> Result<(),
                 link(batch, *id, "parent", *parent);
             }
         }
+        EventKind::ModelKey { id, record } => {
+            push(batch, origin, *id, "model-key", record.author, record)?;
+            link(batch, *id, "checkpoint", record.checkpoint);
+        }
+        EventKind::InferenceProved { id, context, output } => {
+            mark(batch, origin, *id, &format!("proved in context {}", text(context)), *output);
+        }
         EventKind::Anchor { record } => {
             push(batch, origin, record_id(record), "anchor", record.author, record)?;
         }

@@ -1,9 +1,11 @@
-//! Proofs of inference by files: a model becomes a quantised model and a key, inputs a proof, and a
-//! proof a verdict.
+//! Proofs of inference: a model becomes a quantised model and a key, inputs a proof, and a proof a
+//! verdict; keys are registered, proofs logged and audited.
 
 mod any_proof;
 mod hidden;
+mod offline;
 mod proof_file;
+mod registered;
 mod samples;
 mod secrets;
 
@@ -20,7 +22,9 @@ pub use any_proof::{AnyProof, HidingProofFile};
 pub use hidden::{
     check_hiding, hiding_key, hiding_proving_key, prove_hidden_inputs, write_with_secrets,
 };
+pub(crate) use offline::checks;
 pub use proof_file::{ProofFile, ProofFileError};
+pub use registered::{KeyPlan, Recorded, RegisteredKey};
 pub use samples::{Samples, SamplesError};
 pub use secrets::{KeySecret, SecretFileError, fresh_seed, parse_opening, write_opening};
 

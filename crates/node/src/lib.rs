@@ -24,6 +24,7 @@ mod model;
 mod permission;
 mod revenue;
 pub mod simulate;
+mod tables;
 mod train;
 mod workspace;
 
@@ -41,5 +42,6 @@ pub use folder::hash_folder;
 pub use keyring::{KeyEntry, Keyring};
 pub use model::{SignedFolder, sign_folder, verify_folder};
 pub use revenue::{Claimed, claimable};
+pub use tables::Tables;
 pub use train::{ModelPlan, Trained};
 pub use workspace::{ChainChoice, Config, LogProof, Published, Workspace};

@@ -9,7 +9,7 @@ use probity_core::{
 };
 use probity_provenance::{
     bom::{self, About},
-    content::Batch,
+    content::{Batch, ContentError},
     lineage::{Lineage, Node, NodeKind, Relation},
     training::{
         CHECKPOINT_TYPE, CheckpointPredicate, MODEL_TYPE, ModelPredicate, RUN_TYPE, RunPredicate,
@@ -178,7 +178,8 @@ impl Workspace {
         Ok(())
     }
 
-    /// The licences of a dataset's items, as their authors state them.
+    /// The licences of a dataset's items, as their authors state them: the same expression under other
+    /// terms is another licence.
     async fn add_licences(
         &self,
         lineage: &mut Lineage,
@@ -192,15 +193,19 @@ impl Workspace {
                 continue;
             }
             let licence = Batch::open(&self.statement(source).await?.0)?.predicate.licence;
-            let name = licence.spdx.clone();
+            let terms = licence.id().map_err(ContentError::from)?.to_string();
             let train = serde_json::to_value(licence.train).unwrap_or_default();
+            let yes = |is_so: bool| if is_so { "yes" } else { "no" }.to_owned();
             let facts = facts([
                 ("training", train.as_str().unwrap_or_default().to_owned()),
-                ("commercial use", if licence.commercial { "yes" } else { "no" }.to_owned()),
+                ("commercial use", yes(licence.commercial)),
+                ("derivatives", yes(licence.derivatives)),
+                ("authors are named", yes(licence.attribution)),
+                ("share of revenue", format!("{} of 10000", licence.revenue_share.get())),
             ]);
-            let (id_of, label) = (name.clone(), Label::Attested);
+            let (id_of, name, label) = (terms.clone(), licence.spdx, Label::Attested);
             lineage.add(Node { id: id_of, kind: NodeKind::Licence, label, name, facts });
-            lineage.relate(id, Relation::HasWorksUnder, &licence.spdx);
+            lineage.relate(id, Relation::HasWorksUnder, &terms);
         }
         Ok(())
     }

@@ -6,6 +6,7 @@
 mod answers;
 mod checkpoints;
 mod data;
+mod inference;
 mod ledger_checks;
 mod money;
 mod relations;
@@ -18,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     bundle::{self, Files, Records, Sealed},
+    inference::Checks,
     ledger::Ledger,
 };
 pub use answers::{Answer, Point, Question};
@@ -29,6 +31,8 @@ pub struct Context<'a> {
     pub contracts: [Address; 3],
     /// The vault of a model's pool in a token.
     pub vault_of: &'a dyn Fn(B256, Address) -> Address,
+    /// The checks of proofs of inference.
+    pub inference: Checks<'a>,
     /// What the chain itself says of the bundle's block, if it could be asked.
     pub chain: Option<ChainNow>,
 }
@@ -174,9 +178,10 @@ pub fn audit(files: &Files, context: Context<'_>) -> Report {
     audit.check_erasures(&statements, &batches);
     let manifests = audit.check_datasets(&statements, &batches);
     audit.check_training(&statements, &manifests);
+    let inferences = audit.check_inference(&statements);
     let payouts = audit.check_payouts(&statements, &manifests, &batches);
     audit.check_model(&statements);
-    let facts = answers::Facts { statements, batches, manifests, payouts };
+    let facts = answers::Facts { statements, batches, manifests, inferences, payouts };
     audit.check_curators(&facts);
     audit.check_relations(&facts);
     let answers = answers::answer(&audit, &facts);

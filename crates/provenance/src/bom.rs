@@ -1,7 +1,7 @@
 //! A model as a bill of materials: CycloneDX 1.6 (ECMA-424) with its model card, datasets, base models
 //! and files.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use probity_core::{Digest, clock::rfc3339};
 use serde_json::{Value, json};
@@ -107,8 +107,10 @@ fn dataset(node: &Node, lineage: &Lineage) -> Value {
     let under = |edge: &&crate::lineage::Edge| {
         edge.relation == Relation::HasWorksUnder && edge.from == node.id
     };
-    let licences: Vec<&str> =
-        lineage.edges.iter().filter(under).map(|edge| edge.to.as_str()).collect();
+    let of = |edge: &crate::lineage::Edge| lineage.nodes.iter().find(|node| node.id == edge.to);
+    let terms: Vec<&Node> = lineage.edges.iter().filter(under).filter_map(of).collect();
+    let names: BTreeSet<&str> = terms.iter().map(|node| node.name.as_str()).collect();
+    let licences: Vec<&str> = names.into_iter().collect();
     let mut value = json!({
         "type": "data",
         "bom-ref": node.id,
@@ -117,6 +119,14 @@ fn dataset(node: &Node, lineage: &Lineage) -> Value {
         "data": [{ "type": "dataset", "name": node.name }],
         "properties": properties(node),
     });
+    // What the expressions do not say: the terms of each.
+    if let Some(said) = value.get_mut("properties").and_then(Value::as_array_mut) {
+        for licence in &terms {
+            let facts = licence.facts.iter().map(|(name, fact)| format!("{name} {fact}"));
+            let text = format!("{}: {}", licence.name, facts.collect::<Vec<_>>().join(", "));
+            said.push(json!({ "name": "probity:licence", "value": text }));
+        }
+    }
     // The standard has one expression for a component, or a list of names.
     let licences = match licences.as_slice() {
         [] => return value,

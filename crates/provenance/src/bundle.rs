@@ -7,12 +7,15 @@
 //! | `records.json` | the on-chain records in full; their ids are their hashes |
 //! | `chain/header.rlp`, `chain/state.json` | a block header and storage proofs against it |
 //! | `statements/DIGEST.json` | signed statements (DSSE) |
-//! | `log/checkpoint`, `log/inclusion.json` | the log's signed checkpoint and inclusion proofs |
+//! | `log/checkpoint`, `log/inclusion/NUMBER.json` | the log's signed checkpoint and inclusion proofs |
 //! | `manifests/DIGEST.json`, `deny-lists/DIGEST.json` | the dataset versions and the opt-out lists they were checked against |
+//! | `reservations/DIGEST` | documents that opt-outs rest on |
 //! | `payouts/TOKEN-EPOCH.json` | payout computations |
 //! | `model/NAME` | the checkpoint's files |
 //! | `model.json` | their listing, where the files themselves are left out |
 //! | `model.sig` | their OpenSSF signature |
+//! | `model-keys/KEY.pzk`, `calibration/DIGEST` | keys of quantised models, and the samples they follow from |
+//! | `proofs/STATEMENT.json` | proofs of inference |
 //! | `runs/ID.log` | what the commands of its runs wrote |
 
 use std::collections::BTreeMap;
@@ -21,10 +24,10 @@ use alloy_primitives::{Address, B256};
 use probity_core::{
     Digest, Finding,
     dsse::Envelope,
-    json,
+    json::{self, JsonError},
     keys::{PublicKey, SecretKey},
     log::InclusionProof,
-    records::{Anchor, Checkpoint, Content, Dataset, Model, OptOut, Run},
+    records::{Anchor, Checkpoint, Content, Dataset, Model, ModelKey, OptOut, Run},
     statement::{self, Statement, StatementError},
 };
 use serde::{Deserialize, Serialize};
@@ -45,8 +48,6 @@ pub const HEADER: &str = "chain/header.rlp";
 pub const STATE: &str = "chain/state.json";
 /// The log's signed checkpoint.
 pub const LOG_CHECKPOINT: &str = "log/checkpoint";
-/// Inclusion proofs by statement digest.
-pub const LOG_INCLUSION: &str = "log/inclusion.json";
 /// Folder of the signed statements, named by their digest.
 pub const STATEMENTS: &str = "statements/";
 /// Folder of the payout computations.
@@ -59,14 +60,49 @@ pub const LISTING: &str = "model.json";
 /// The OpenSSF signature of the checkpoint's files.
 pub const MODEL_SIGNATURE: &str = "model.sig";
 
+/// Most files of a bundle.
+pub const MAX_FILES: usize = 250_000;
+/// Largest index, in bytes: as many files, each with a name of a hundred characters.
+pub const MAX_INDEX: usize = 64 << 20;
+/// Most inclusion proofs in one file. Even the longest fit into the JSON that decoders accept.
+pub const INCLUSIONS_PER_FILE: usize = 2_048;
+
+/// Where a part of the inclusion proofs is, counted from 0.
+pub fn inclusions_name(part: usize) -> String {
+    format!("log/inclusion/{part:04}.json")
+}
+
 /// Where the log of a run is, by its record id.
 pub fn run_log_name(run: B256) -> String {
     format!("runs/{}.log", Digest::from(run))
 }
 
+/// Where a model key is, by its Keccak-256.
+pub fn model_key_name(key: B256) -> String {
+    format!("model-keys/{}.pzk", Digest::from(key))
+}
+
+/// Folder of the calibration samples, named by their digest.
+pub const CALIBRATION: &str = "calibration/";
+
+/// Where calibration samples are.
+pub fn calibration_name(samples: &Digest) -> String {
+    format!("{CALIBRATION}{samples}")
+}
+
+/// Where a proof of inference is, by the digest of the statement about it.
+pub fn proof_name(statement: &Digest) -> String {
+    format!("proofs/{statement}.json")
+}
+
 /// Where a manifest is.
 pub fn manifest_name(digest: &Digest) -> String {
     format!("manifests/{digest}.json")
+}
+
+/// Where a document is that an opt-out rests on.
+pub fn reservation_name(digest: &Digest) -> String {
+    format!("reservations/{digest}")
 }
 
 /// Where an opt-out list is: the opted-out digests, ascending, by their commitment.
@@ -155,6 +191,8 @@ pub struct Records {
     pub checkpoints: Vec<Checkpoint>,
     /// Checkpoints of other models that its own were made from, directly or not.
     pub ancestors: Vec<Checkpoint>,
+    /// Keys of their quantised models.
+    pub model_keys: Vec<ModelKey>,
     /// Items that challenges removed.
     pub removals: Vec<Removal>,
 }
@@ -169,7 +207,7 @@ pub struct Removal {
     pub index: u64,
 }
 
-/// Most dataset versions, runs or checkpoints of one model that are looked at.
+/// Most dataset versions, runs, checkpoints or keys of one model that are looked at.
 const MAX_VERSIONS: usize = 256;
 
 impl Records {
@@ -181,6 +219,7 @@ impl Records {
             self.models.len(),
             self.checkpoints.len(),
             self.ancestors.len(),
+            self.model_keys.len(),
         ];
         versions.iter().any(|count| *count > MAX_VERSIONS)
     }
@@ -197,8 +236,70 @@ impl Records {
     }
 }
 
-/// Inclusion proofs by statement digest.
-pub type Inclusions = BTreeMap<Digest, InclusionProof>;
+/// Inclusion proofs by statement digest, in files of at most [`INCLUSIONS_PER_FILE`].
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Inclusions(pub BTreeMap<Digest, InclusionProof>);
+
+impl Inclusions {
+    /// The proofs of a bundle: every part up to the first number that is not there. Refused where a
+    /// part is malformed, or has fewer proofs than fit before another, or is not in order.
+    ///
+    /// # Errors
+    /// The part's name and what is wrong with it.
+    pub fn read(files: &Files) -> Result<Self, (String, InclusionsError)> {
+        let mut all = BTreeMap::new();
+        for (part, name) in inclusion_files(files).enumerate() {
+            let bytes = files.get(&name).map(Vec::as_slice).unwrap_or_default();
+            let proofs: BTreeMap<Digest, InclusionProof> = match json::decode(bytes) {
+                Ok(proofs) => proofs,
+                Err(error) => return Err((name, error.into())),
+            };
+            let (last, first) = (all.keys().next_back(), proofs.keys().next());
+            let is_after = last < first;
+            let is_place = all.len() == part * INCLUSIONS_PER_FILE && (part == 0 || is_after);
+            if !is_place || proofs.len() > INCLUSIONS_PER_FILE {
+                return Err((name, InclusionsError::Order));
+            }
+            all.extend(proofs);
+        }
+        Ok(Self(all))
+    }
+
+    /// Puts the proofs into a bundle's files, in place of those that are there.
+    pub fn write(&self, files: &mut Files) -> Result<(), JsonError> {
+        let before: Vec<String> = inclusion_files(files).collect();
+        for name in before {
+            files.remove(&name);
+        }
+        let all: Vec<(&Digest, &InclusionProof)> = self.0.iter().collect();
+        let mut parts: Vec<&[_]> = all.chunks(INCLUSIONS_PER_FILE).collect();
+        if parts.is_empty() {
+            // Also where there is no statement a file says so.
+            parts.push(&[]);
+        }
+        for (part, proofs) in parts.into_iter().enumerate() {
+            let proofs: BTreeMap<_, _> = proofs.iter().copied().collect();
+            files.insert(inclusions_name(part), json::canonical(&proofs)?);
+        }
+        Ok(())
+    }
+}
+
+/// Why a file of inclusion proofs is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum InclusionsError {
+    /// Not such a file.
+    #[error(transparent)]
+    Json(#[from] JsonError),
+    /// Not the part that its number says.
+    #[error("its proofs are not those that follow the part before it")]
+    Order,
+}
+
+/// Names of the files of inclusion proofs that follow each other in a bundle.
+pub(crate) fn inclusion_files(files: &Files) -> impl Iterator<Item = String> {
+    (0..).map(inclusions_name).take_while(|name| files.contains_key(name))
+}
 
 /// What the exporter signs besides the index's digest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -240,7 +341,7 @@ pub fn unseal(files: &Files) -> Result<Sealed<'_>, Vec<Finding>> {
         return Err(one("bundle.file.missing", INDEX, "the bundle has no index".to_owned()));
     };
     let exporter = exporter(files, bytes)?;
-    let index: Index = json::decode(bytes)
+    let index: Index = json::decode_within(bytes, MAX_INDEX)
         .map_err(|error| one("bundle.index.malformed", INDEX, error.to_string()))?;
     if index.format != FORMAT {
         let message = format!("expected format `{FORMAT}`, got `{}`", index.format);
@@ -314,4 +415,61 @@ fn check_files(index: &Index, files: &Files) -> Vec<Finding> {
         }
     }
     findings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn proofs(count: u64) -> Inclusions {
+        let proof = |index| InclusionProof { index, size: count, path: vec![Digest::of(b"x")] };
+        let all = (0..count).map(|index| (Digest::of(&index.to_le_bytes()), proof(index)));
+        Inclusions(all.collect())
+    }
+
+    #[test]
+    fn inclusion_proofs_are_split_and_read_again() {
+        let full = INCLUSIONS_PER_FILE as u64;
+        for (count, parts) in [(0, 1), (1, 1), (full, 1), (full + 1, 2), (2 * full + 7, 3)] {
+            // Nothing of what was there before stays.
+            let mut files =
+                Files::from([(inclusions_name(0), vec![]), (inclusions_name(1), vec![])]);
+            proofs(count).write(&mut files).unwrap();
+            assert_eq!(files.len(), parts, "{count}");
+            assert_eq!(Inclusions::read(&files).unwrap(), proofs(count));
+        }
+    }
+
+    #[test]
+    fn parts_that_were_changed_swapped_shortened_or_dropped_are_refused() {
+        let mut files = Files::new();
+        proofs(2 * INCLUSIONS_PER_FILE as u64 + 7).write(&mut files).unwrap();
+        let refused = |files: &Files, part: usize| {
+            let (name, _) = Inclusions::read(files).unwrap_err();
+            assert_eq!(name, inclusions_name(part));
+        };
+        let part = |number: usize| files[&inclusions_name(number)].clone();
+        let mut swapped = files.clone();
+        swapped.insert(inclusions_name(0), part(1));
+        swapped.insert(inclusions_name(1), part(0));
+        refused(&swapped, 1);
+        let mut short = files.clone();
+        short.insert(inclusions_name(1), b"{}".to_vec());
+        refused(&short, 1);
+        let mut early = files.clone();
+        early.insert(inclusions_name(0), part(2));
+        refused(&early, 1);
+        let mut long = files.clone();
+        let more = proofs(INCLUSIONS_PER_FILE as u64 + 1);
+        long.insert(inclusions_name(0), json::canonical(&more.0).unwrap());
+        refused(&long, 0);
+        let mut malformed = files.clone();
+        malformed.insert(inclusions_name(2), b"{".to_vec());
+        refused(&malformed, 2);
+        // Without the middle, what follows is no part of it, and the audit finds it unused.
+        let mut dropped = files.clone();
+        dropped.remove(&inclusions_name(1));
+        assert_eq!(Inclusions::read(&dropped).unwrap().0.len(), INCLUSIONS_PER_FILE);
+        assert_eq!(inclusion_files(&dropped).count(), 1);
+    }
 }

@@ -36,6 +36,9 @@ pub struct CommandConfig {
     pub secrets: Vec<String>,
     /// Files that it reads beside the dataset.
     pub inputs: Vec<ModelFile>,
+    /// Most seconds between two heads of its log that are put on chain; nothing where none are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub anchor_every: Option<u64>,
     /// Random: the same command run twice is two runs, also within a second.
     pub nonce: String,
 }
@@ -147,6 +150,9 @@ pub struct Metadata {
     /// How the command ended (an extension field, as SLSA names them).
     #[serde(rename = "probity_exit")]
     pub exit: Exit,
+    /// RFC 3339: when the outputs were read, where that was done later than at the command's end.
+    #[serde(rename = "probity_outputsReadOn", default, skip_serializing_if = "Option::is_none")]
+    pub outputs_read_on: Option<String>,
 }
 
 /// in-toto `ResourceDescriptor`.

@@ -38,6 +38,7 @@ pub enum Kind {
     Checkpoint,
     Anchor,
     Revocation,
+    ModelKey,
 }
 
 /// The stored part of a record.

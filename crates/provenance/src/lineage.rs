@@ -28,7 +28,7 @@ pub enum NodeKind {
 /// Something that a model comes from, or the model.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Node {
-    /// Its record id in hexadecimal; of a licence, its SPDX expression.
+    /// Its record id in hexadecimal; of a licence, the digest of its terms.
     pub id: String,
     /// What it is.
     pub kind: NodeKind,
@@ -148,7 +148,7 @@ impl Lineage {
 
 fn title(node: &Node) -> String {
     let kind = match node.kind {
-        NodeKind::Licence => return format!("licence {}", node.name),
+        NodeKind::Licence => return format!("licence {}, terms {}", node.name, node.id),
         NodeKind::Dataset => "dataset",
         NodeKind::Run => "run",
         NodeKind::Checkpoint => "checkpoint",

@@ -5,7 +5,9 @@
 //! |---|---|
 //! | [`cawg`] | CAWG training and data mining assertion 1.1; C2PA 1.4 §"Training and data mining" |
 //! | [`tdmrep`] | W3C TDM Reservation Protocol: file on the origin server, HTTP header, HTML metadata |
+//! | [`publication`] | the same in EPUB and PDF |
 //! | [`aipref`] | IETF draft-ietf-aipref-vocab and draft-ietf-aipref-attach: `Content-Usage` |
+//! | [`robots`] | the same draft's rules in `robots.txt` |
 //!
 //! Every reader is total on any bytes and bounded; what it does not understand is a [`Finding`].
 //! Where sources disagree the most restrictive one wins, and the disagreement is recorded.
@@ -21,6 +23,9 @@
 
 pub mod aipref;
 pub mod cawg;
+mod path;
+pub mod publication;
+pub mod robots;
 pub mod tdmrep;
 
 use std::{collections::BTreeMap, fmt};
@@ -82,9 +87,18 @@ pub enum Standard {
     /// TDMRep metadata of an HTML document.
     #[serde(rename = "tdmrep.html")]
     TdmRepHtml,
+    /// TDMRep metadata of an EPUB's package document.
+    #[serde(rename = "tdmrep.epub")]
+    TdmRepEpub,
+    /// TDMRep metadata in XMP, as PDF has it.
+    #[serde(rename = "tdmrep.xmp")]
+    TdmRepXmp,
     /// `Content-Usage` of an HTTP message.
     #[serde(rename = "aipref.content-usage")]
     Aipref,
+    /// `Content-Usage` rules of a `robots.txt`.
+    #[serde(rename = "aipref.robots")]
+    Robots,
     /// Licence terms that an author signed (see [`crate::content`]).
     #[serde(rename = "probity.content")]
     Probity,
@@ -98,7 +112,10 @@ impl fmt::Display for Standard {
             Self::TdmRepFile => "tdmrep.json",
             Self::TdmRepHeader => "tdm-reservation header",
             Self::TdmRepHtml => "tdm-reservation metadata",
+            Self::TdmRepEpub => "tdm:reservation of an EPUB",
+            Self::TdmRepXmp => "tdm:reservation in XMP",
             Self::Aipref => "Content-Usage",
+            Self::Robots => "robots.txt",
             Self::Probity => "the author's terms",
         })
     }
@@ -112,10 +129,34 @@ pub enum Source {
     Cawg,
     /// The same in a C2PA manifest store: the JUMBF bytes that a media file embeds.
     C2pa,
-    /// Any of the three forms of TDMRep.
+    /// Any of the forms of TDMRep.
     Tdmrep,
     /// `Content-Usage`.
     Aipref,
+    /// `Content-Usage` rules of a `robots.txt`.
+    Robots,
+}
+
+impl Source {
+    /// Reads a document of this kind again; `None` where that takes more than this crate, which is a
+    /// C2PA manifest store.
+    ///
+    /// # Errors
+    /// If it is no such document.
+    pub fn read(self, bytes: &[u8], location: &str) -> Option<Result<Read, ReservationError>> {
+        match self {
+            Self::Cawg => Some(cawg::read(bytes)),
+            Self::C2pa => None,
+            Self::Tdmrep => Some(tdmrep::read(bytes, location)),
+            Self::Aipref => Some(aipref::read(bytes)),
+            Self::Robots => Some(robots::read(bytes, location)),
+        }
+    }
+
+    /// Whether documents of this kind tell paths apart.
+    pub fn has_paths(self) -> bool {
+        matches!(self, Self::Tdmrep | Self::Robots)
+    }
 }
 
 /// What one source says about one use.
@@ -179,6 +220,9 @@ pub enum ReservationError {
     /// Neither UTF-8 nor ASCII where text is expected.
     #[error("a `{0}` is text, and this is not")]
     NotText(Standard),
+    /// An EPUB or PDF of which nothing can be read.
+    #[error("the publication {0}")]
+    Publication(&'static str),
     /// A path that no URL has.
     #[error("expected the path of a URL, starting with `/`, of at most 2048 bytes, got `{0}`")]
     Location(String),

@@ -108,6 +108,20 @@ pub struct RunMark {
     pub time: u64,
 }
 
+/// A head of the chain that is on the blockchain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AnchoredHead {
+    /// How many entries there were.
+    pub entries: u64,
+    /// Digest of the last of them.
+    pub head: Digest,
+    /// Time of its block, Unix seconds.
+    pub time: u64,
+}
+
+/// How much later than promised a head may be on chain, in seconds: transactions wait for blocks.
+pub const ANCHOR_GRACE: u64 = 300;
+
 /// Makes the lines of a log.
 #[derive(Debug, Clone)]
 pub struct Writer {
@@ -240,9 +254,13 @@ impl RunLog {
 
     /// Whether a mark was made of this log: its head was the last of as many entries.
     pub fn has(&self, mark: &RunMark) -> bool {
-        let index = mark.entries.checked_sub(1).and_then(|index| usize::try_from(index).ok());
-        let head = index.and_then(|index| self.heads.get(index));
-        mark.run == self.run && head == Some(&mark.head)
+        mark.run == self.run && self.had(mark.entries, &mark.head)
+    }
+
+    /// Whether this was the last of as many entries.
+    fn had(&self, entries: u64, head: &Digest) -> bool {
+        let index = entries.checked_sub(1).and_then(|index| usize::try_from(index).ok());
+        index.and_then(|index| self.heads.get(index)) == Some(head)
     }
 
     /// What the marks say that the log does not: lines that were changed or taken away since.
@@ -253,6 +271,45 @@ impl RunLog {
             Finding::error("run.log.mark.mismatch", mark.run, text)
         };
         missing.map(finding).collect()
+    }
+}
+
+impl RunLog {
+    /// What the heads on chain say that the log does not, and which of them are missing that the run
+    /// committed to: of its start, of its end, and one every so many seconds.
+    pub fn compare_anchors(&self, every: Option<u64>, anchors: &[AnchoredHead]) -> Vec<Finding> {
+        let contradicted = anchors.iter().filter(|anchor| !self.had(anchor.entries, &anchor.head));
+        let mismatch = |anchor: &AnchoredHead| {
+            let text = format!("entry {} was another when it was put on chain", anchor.entries);
+            Finding::error("run.log.anchor.mismatch", self.run, text)
+        };
+        let mut findings: Vec<Finding> = contradicted.map(mismatch).collect();
+        let Some(every) = every else { return findings };
+        let mut missing = |what: String| {
+            findings.push(Finding::warning("run.log.anchor.missing", self.run, what));
+        };
+        let mut anchors = anchors.to_vec();
+        anchors.sort_by_key(|anchor| (anchor.entries, anchor.time));
+        let ends = (anchors.first(), anchors.last());
+        if ends.0.is_none_or(|first| first.entries != 1) {
+            missing("the head of its start is not on chain".to_owned());
+        }
+        if ends.1.is_none_or(|last| last.entries != self.entries()) {
+            missing("the head of its end is not on chain".to_owned());
+        }
+        let most = every.saturating_add(ANCHOR_GRACE);
+        for pair in anchors.windows(2) {
+            let [before, after] = pair else { continue };
+            let gap = after.time.saturating_sub(before.time);
+            if gap > most {
+                missing(format!(
+                    "no head is on chain between entries {} and {}, for {gap} s; it was to be one \
+                     every {every} s",
+                    before.entries, after.entries
+                ));
+            }
+        }
+        findings
     }
 }
 
@@ -353,6 +410,35 @@ mod tests {
         let (read, problem) = read(RUN, &forged);
         assert_eq!(problem, None);
         assert_eq!(read.compare(&marks).len(), 4, "all but the first line's");
+    }
+
+    #[test]
+    fn heads_on_chain_that_are_missing_or_contradict_are_found() {
+        let (lines, marks) = log();
+        let (read, _) = read(RUN, &lines.concat());
+        let on_chain = |at: usize, time: u64| {
+            let RunMark { entries, head, .. } = marks[at];
+            AnchoredHead { entries, head, time }
+        };
+        let codes = |anchors: &[AnchoredHead]| -> Vec<String> {
+            let found = read.compare_anchors(Some(600), anchors);
+            found.into_iter().map(|finding| finding.code).collect()
+        };
+        let (missing, mismatch) = ("run.log.anchor.missing", "run.log.anchor.mismatch");
+        let whole = [on_chain(0, 100), on_chain(2, 700), on_chain(4, 1600)];
+        assert_eq!(codes(&whole), Vec::<String>::new());
+        assert_eq!(codes(&[whole[0], whole[2]]), [missing], "one between is missing");
+        assert_eq!(codes(&whole[1..]), [missing], "the start is missing");
+        assert_eq!(codes(&whole[..2]), [missing], "the end is missing");
+        assert_eq!(codes(&[]), [missing, missing]);
+        let mut other = whole;
+        other[1].head = Digest::of(b"another line");
+        assert_eq!(codes(&other), [mismatch]);
+        other[1] = AnchoredHead { entries: 6, ..whole[1] };
+        assert_eq!(codes(&other), [mismatch, missing, missing], "of entries that it does not have");
+        // Nothing was promised, but what is there counts.
+        assert!(read.compare_anchors(None, &[]).is_empty());
+        assert_eq!(read.compare_anchors(None, &other).len(), 1);
     }
 
     #[test]

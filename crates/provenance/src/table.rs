@@ -1,8 +1,7 @@
 //! The items of a dataset as one Apache Parquet table: a row for each, from which its content id and
 //! the dataset's Merkle root are computed again.
 //!
-//! Uncompressed, so that no page is larger in memory than in the file; values that repeat are in
-//! dictionaries. The same items give the same bytes.
+//! Written as [`crate::columns`] has it: uncompressed, the same items in the same bytes.
 //!
 //! The library that reads pages stops with a panic at some damaged ones. Its calls are guarded, so
 //! that any bytes are a table or are refused.
@@ -10,7 +9,6 @@
 use std::{
     io::Write,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
 };
 
 use alloy_primitives::{Address, B256};
@@ -22,25 +20,23 @@ use parquet::{
     errors::ParquetError,
     file::{
         metadata::ColumnChunkMetaData,
-        properties::{EnabledStatistics, WriterProperties},
         reader::{FileReader as _, RowGroupReader, SerializedFileReader},
-        writer::{SerializedFileWriter, SerializedRowGroupWriter},
     },
-    schema::{parser::parse_message_type, types::Type},
 };
 use probity_core::{
     Digest,
     records::{Content, record_id},
 };
 
-use crate::dataset::Item;
+use crate::{
+    columns::{Column, GROUP, Layout},
+    dataset::Item,
+};
 
 /// Largest table read, in bytes.
 pub const MAX_TABLE_BYTES: u64 = 1 << 31;
 /// Most rows read.
 const MAX_ROWS: i64 = 1 << 24;
-/// Rows written and read at once.
-const GROUP: usize = 1 << 16;
 /// Longest text in a cell, in bytes.
 const MAX_TEXT: usize = 1 << 12;
 
@@ -149,69 +145,26 @@ pub enum TableError {
     },
 }
 
-fn schema() -> Result<Type, ParquetError> {
-    parse_message_type(SCHEMA)
-}
+const LAYOUT: Layout<'static, Row> = Layout {
+    schema: SCHEMA,
+    columns: &[
+        Column::Number(|row| row.item.index),
+        Column::Number(|row| row.item.weight),
+        Column::Text(|row| row.item.content.to_string()),
+        Column::Text(|row| row.item.digest.to_string()),
+        Column::Text(|row| row.item.author.to_string()),
+        Column::Text(|row| row.item.statement.to_string()),
+        Column::Text(|row| row.licence.to_string()),
+        Column::Text(|row| row.spdx.clone()),
+        Column::Text(|row| row.media_type.clone()),
+        Column::Text(|row| row.name.clone()),
+    ],
+    unrepeated: &["content", "sha256"],
+};
 
 /// Writes a table.
 pub fn write(rows: impl Iterator<Item = Row>, out: impl Write + Send) -> Result<(), TableError> {
-    let properties = WriterProperties::builder()
-        .set_created_by("probity".to_owned())
-        .set_statistics_enabled(EnabledStatistics::None)
-        .set_offset_index_disabled(true)
-        .set_column_dictionary_enabled("content".into(), false)
-        .set_column_dictionary_enabled("sha256".into(), false)
-        .build();
-    let mut writer = SerializedFileWriter::new(out, Arc::new(schema()?), Arc::new(properties))?;
-    let mut rows = rows.peekable();
-    while rows.peek().is_some() {
-        let group: Vec<Row> = rows.by_ref().take(GROUP).collect();
-        let mut columns = writer.next_row_group()?;
-        write_group(&group, &mut columns)?;
-        columns.close()?;
-    }
-    writer.close()?;
-    Ok(())
-}
-
-fn write_group<W: Write + Send>(
-    rows: &[Row],
-    columns: &mut SerializedRowGroupWriter<'_, W>,
-) -> Result<(), ParquetError> {
-    // INTEGER(64,false): the bits of an unsigned number.
-    let numbers = |of: fn(&Row) -> u64| rows.iter().map(|row| of(row).cast_signed()).collect();
-    let texts = |of: fn(&Row) -> String| {
-        rows.iter().map(|row| ByteArray::from(of(row).into_bytes())).collect::<Vec<_>>()
-    };
-    let numbers: [Vec<i64>; 2] = [numbers(|row| row.item.index), numbers(|row| row.item.weight)];
-    for values in numbers {
-        write_column::<Int64Type, W>(columns, &values)?;
-    }
-    let of: [fn(&Row) -> String; 8] = [
-        |row| row.item.content.to_string(),
-        |row| row.item.digest.to_string(),
-        |row| row.item.author.to_string(),
-        |row| row.item.statement.to_string(),
-        |row| row.licence.to_string(),
-        |row| row.spdx.clone(),
-        |row| row.media_type.clone(),
-        |row| row.name.clone(),
-    ];
-    for of in of {
-        write_column::<ByteArrayType, W>(columns, &texts(of))?;
-    }
-    Ok(())
-}
-
-fn write_column<T: DataType, W: Write + Send>(
-    columns: &mut SerializedRowGroupWriter<'_, W>,
-    values: &[T::T],
-) -> Result<(), ParquetError> {
-    if let Some(mut column) = columns.next_column()? {
-        column.typed::<T>().write_batch(values, None, None)?;
-        column.close()?;
-    }
-    Ok(())
+    Ok(LAYOUT.write(rows, out)?)
 }
 
 /// Reads an untrusted table row by row, in order.
@@ -225,7 +178,7 @@ pub fn read(table: Bytes, visit: &mut dyn FnMut(Row)) -> Result<(), TableError> 
     limit("size", size, MAX_TABLE_BYTES)?;
     let reader = guarded(|| Ok(SerializedFileReader::new(table)?))?;
     let metadata = reader.metadata().file_metadata();
-    if *metadata.schema() != schema()? {
+    if *metadata.schema() != LAYOUT.schema()? {
         let columns = metadata.schema_descr().columns().iter();
         let names: Vec<&str> = columns.map(|column| column.name()).take(COLUMNS.len()).collect();
         return Err(TableError::Schema(names.join(", ")));

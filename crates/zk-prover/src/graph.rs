@@ -1,6 +1,9 @@
 //! Float networks: what is imported, calibrated and quantised.
 
-use probity_zk::{Labels, Window, labels};
+use probity_zk::{
+    Labels, Window,
+    labels::{self, SUMMED},
+};
 
 use crate::function::Function;
 
@@ -81,6 +84,15 @@ pub enum Kind {
     Softmax {
         /// Value read.
         input: usize,
+        /// Which numbers count, where not all do.
+        mask: Option<Mask>,
+    },
+    /// A row of a table for each number; zeros for one that names none.
+    Embedding {
+        /// Value read.
+        input: usize,
+        /// Row-major.
+        weights: Vec<f32>,
     },
     /// Values side by side along a dimension: the first of three, else the last.
     Concat {
@@ -101,6 +113,22 @@ pub enum Kind {
         /// Upper limit.
         limit: Option<f32>,
     },
+}
+
+/// Which numbers of a value count; the same for all dimensions in front of the mask's own.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Mask {
+    /// The value's last dimensions.
+    pub shape: Vec<u32>,
+    /// Row-major; each row keeps something.
+    pub kept: Vec<bool>,
+}
+
+impl Mask {
+    /// Whether the number at a place of the whole value counts.
+    fn keeps(&self, at: usize) -> bool {
+        self.kept.get(at % self.kept.len().max(1)).copied().unwrap_or(true)
+    }
 }
 
 /// A value in a sum.
@@ -136,7 +164,8 @@ impl Kind {
             | Self::MaxPool { input, .. }
             | Self::AveragePool { input, .. }
             | Self::Function { input, .. }
-            | Self::Softmax { input }
+            | Self::Softmax { input, .. }
+            | Self::Embedding { input, .. }
             | Self::Relu { input, .. } => vec![*input],
             Self::Combine { parts, .. } => parts.iter().map(|part| part.input).collect(),
             Self::Product { inputs, .. } => inputs.to_vec(),
@@ -155,7 +184,8 @@ impl Kind {
             | Self::MaxPool { input, .. }
             | Self::AveragePool { input, .. }
             | Self::Function { input, .. }
-            | Self::Softmax { input }
+            | Self::Softmax { input, .. }
+            | Self::Embedding { input, .. }
             | Self::Relu { input, .. } => vec![input],
             Self::Combine { parts, .. } => parts.iter_mut().map(|part| &mut part.input).collect(),
             Self::Product { inputs, .. } => inputs.iter_mut().collect(),
@@ -194,10 +224,47 @@ impl Graph {
                 weights.len() + bias.len()
             }
             Kind::Combine { bias, .. } => bias.len(),
-            Kind::Constant { values } => values.len(),
+            Kind::Constant { values } | Kind::Embedding { weights: values, .. } => values.len(),
             _ => 0,
         };
         self.nodes.iter().map(count).sum()
+    }
+
+    /// Multiplications of one run, and values that it makes, at most: whoever runs a stranger's model
+    /// looks at these first.
+    pub fn work(&self) -> (u64, u64) {
+        let count = |shape: &[u32]| -> u64 { shape.iter().map(|size| u64::from(*size)).product() };
+        let (mut work, mut values) = (0u64, count(&self.input));
+        for node in &self.nodes {
+            let own = count(&node.shape);
+            let steps = |labels: &Labels, input: usize| {
+                let summed = labels.of(self.shape(input)).filter(|(label, _)| *label >= SUMMED);
+                summed.fold(own, |steps, (_, size)| steps.saturating_mul(u64::from(size)))
+            };
+            let more = match &node.kind {
+                Kind::Dense { input, kept, .. } => {
+                    let inner = self.shape(*input).get(usize::from(*kept)..).unwrap_or_default();
+                    own.saturating_mul(count(inner))
+                }
+                Kind::Conv { weights, bias, .. } => {
+                    own.saturating_mul((weights.len() / bias.len().max(1)) as u64)
+                }
+                Kind::MaxPool { window, .. } | Kind::AveragePool { window, .. } => {
+                    own.saturating_mul(window.kernel.map(u64::from).iter().product())
+                }
+                Kind::Combine { parts, .. } => {
+                    let steps = parts.iter().map(|part| steps(&part.labels, part.input));
+                    steps.fold(0, u64::saturating_add)
+                }
+                Kind::Product { inputs: [a, b], labels, .. } => {
+                    steps(&labels[0], *a).max(steps(&labels[1], *b))
+                }
+                _ => own,
+            };
+            work = work.saturating_add(more);
+            values = values.saturating_add(own);
+        }
+        (work, values)
     }
 
     /// Every value for an input, the input first; `None` if it has another length.
@@ -260,9 +327,20 @@ impl Graph {
                 let of = |x: &f32| function.at(f64::from(*x)) as f32;
                 Some(values.get(*input)?.iter().map(of).collect())
             }
-            Kind::Softmax { input } => {
+            Kind::Softmax { input, mask } => {
                 let row = *node.shape.last()? as usize;
-                Some(values.get(*input)?.chunks(row).flat_map(softmax).collect())
+                let keeps = |at: usize| mask.as_ref().is_none_or(|mask| mask.keeps(at));
+                let rows = values.get(*input)?.chunks(row).enumerate();
+                let rows = rows.map(|(i, scores)| softmax(scores, |place| keeps(i * row + place)));
+                Some(rows.flatten().collect())
+            }
+            Kind::Embedding { input, weights } => {
+                let width = *node.shape.last()? as usize;
+                let row = |x: &f32| {
+                    let row = weights.chunks(width).enumerate().find(|(at, _)| is_number(*x, *at));
+                    row.map_or_else(|| vec![0.0; width], |(_, row)| row.to_vec())
+                };
+                Some(values.get(*input)?.iter().flat_map(row).collect())
             }
             Kind::Concat { inputs, axis } => {
                 let run = |input: &usize| size(self.shape(*input).get(*axis..).unwrap_or_default());
@@ -306,9 +384,17 @@ impl Graph {
     }
 }
 
-fn softmax(row: &[f32]) -> Vec<f32> {
-    let largest = row.iter().fold(f32::NEG_INFINITY, |largest, x| largest.max(*x));
-    let powers: Vec<f32> = row.iter().map(|x| libm::expf(x - largest)).collect();
+/// Whether a float rounds to a whole number.
+fn is_number(x: f32, number: usize) -> bool {
+    u8::try_from(number).is_ok_and(|number| x.round().total_cmp(&f32::from(number)).is_eq())
+}
+
+fn softmax(row: &[f32], keeps: impl Fn(usize) -> bool) -> Vec<f32> {
+    let kept = row.iter().enumerate().filter(|(place, _)| keeps(*place));
+    let largest = kept.fold(f32::NEG_INFINITY, |largest, (_, x)| largest.max(*x));
+    let power =
+        |(place, x): (usize, &f32)| if keeps(place) { libm::expf(x - largest) } else { 0.0 };
+    let powers: Vec<f32> = row.iter().enumerate().map(power).collect();
     let sum: f32 = powers.iter().sum();
     powers.into_iter().map(|power| power / sum).collect()
 }

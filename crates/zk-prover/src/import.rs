@@ -1,7 +1,9 @@
 //! Reading models: ONNX (opset 13 to 21) and the built-in trainer's safetensors.
 
 mod elementwise;
+mod gather;
 mod images;
+mod masks;
 mod nodes;
 mod proto;
 mod quantised;
@@ -26,9 +28,9 @@ use proto::{GraphProto, ModelProto, ValueInfo};
 
 /// Operators that are read.
 pub const SUPPORTED: &str = "Add, AveragePool, BatchNormalization, Clip, Concat, Constant, Conv, DequantizeLinear, \
-     Div, Dropout, Erf, Exp, Flatten, Gelu, Gemm, GlobalAveragePool, Identity, LayerNormalization, Log, MatMul, MaxPool, \
-     Mul, Neg, Pow, QLinearConv, QLinearMatMul, QuantizeLinear, Reciprocal, ReduceMean, ReduceSum, Relu, Reshape, Sigmoid, Softmax, Sqrt, \
-     Squeeze, Sub, Tanh, Transpose, Unsqueeze";
+     Div, Dropout, Erf, Exp, Flatten, Gather, Gelu, Gemm, GlobalAveragePool, Identity, LayerNormalization, Log, MatMul, MaxPool, \
+     Mul, Neg, Pow, QLinearConv, QLinearMatMul, QuantizeLinear, Reciprocal, ReduceMean, ReduceSum, Relu, Reshape, Sigmoid, Softmax, Split, \
+     Sqrt, Squeeze, Sub, Tanh, Transpose, Unsqueeze, Where";
 /// Most weights of a model.
 const MAX_PARAMETERS: usize = 1 << 26;
 
@@ -131,7 +133,7 @@ impl Graph {
         let (first_bias, second_bias) = (matrix("fc1.bias")?.1, matrix("fc2.bias")?.1);
         let inputs = first.len() / hidden as usize;
         let fits = first.len() == inputs * hidden as usize
-            && second.len() == (hidden * classes) as usize
+            && Some(second.len()) == (hidden as usize).checked_mul(classes as usize)
             && [first_bias.len(), second_bias.len()] == [hidden as usize, classes as usize];
         if !fits || inputs == 0 {
             return Err(ImportError::Tensor("fc1.weight".to_owned()));

@@ -47,5 +47,5 @@ pub use hiding::{InputOpening, prove_hiding};
 pub use import::{ImportError, SUPPORTED};
 pub use masks::Seed;
 pub use prove::{ProveError, prove};
-pub use quantise::{QuantiseError, Quantised, quantise};
+pub use quantise::{PROCEDURE, QuantiseError, Quantised, quantise};
 pub use setup::ProvingKey;

@@ -4,6 +4,7 @@
 
 mod builder;
 mod concat;
+mod embedding;
 mod softmax;
 mod tables;
 mod terms;
@@ -14,6 +15,9 @@ use probity_zk::{Model, ModelError, ModelFileError, NetworkError, plan::BatchErr
 use crate::graph::{Graph, Kind};
 use builder::Builder;
 
+/// Names how models are read and quantised. Another name wherever the same files would give another
+/// key: statements about keys say which it was.
+pub const PROCEDURE: &str = "probity-quantise/1";
 /// First bytes of a quantised model.
 const QUANTISED_MAGIC: &[u8; 4] = b"PZQ1";
 /// Largest int8 magnitude used: symmetric.

@@ -30,15 +30,19 @@ class Graph:
         return self.constant((middle + self.random.normal(0, 0.2, size)).astype(np.float32))
 
     def add(self, operator, *inputs, **attributes):
-        name = f"v{len(self.nodes)}"
-        self.nodes.append(helper.make_node(operator, inputs, [name], f"{operator}{len(self.nodes)}", **attributes))
-        return name
+        return self.several(1, operator, *inputs, **attributes)[0]
 
-    def save(self, name, opset, shape, output, count=24):
+    def several(self, count, operator, *inputs, **attributes):
+        names = [f"v{len(self.nodes)}" + (f".{i}" if count > 1 else "") for i in range(count)]
+        self.nodes.append(helper.make_node(operator, inputs, names, f"{operator}{len(self.nodes)}", **attributes))
+        return names
+
+    def save(self, name, opset, shape, output, count=24, rows=None):
+        """With `rows`, inputs are numbers below it."""
         classes = [1, 4]
         graph = helper.make_graph(
             self.nodes, name,
-            [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, *shape])],
+            [helper.make_tensor_value_info("x", TensorProto.INT64 if rows else TensorProto.FLOAT, [1, *shape])],
             [helper.make_tensor_value_info(output, TensorProto.FLOAT, classes)],
             self.constants,
         )
@@ -46,7 +50,10 @@ class Graph:
         onnx.checker.check_model(model, full_check=True)
         onnx.save(model, os.path.join(HERE, f"{name}.onnx"))
         session = onnxruntime.InferenceSession(model.SerializeToString())
-        x = self.random.normal(0, 1, (count, *shape)).astype(np.float32)
+        if rows:
+            x = self.random.integers(0, rows, (count, *shape))
+        else:
+            x = self.random.normal(0, 1, (count, *shape)).astype(np.float32)
         out = np.concatenate([session.run(None, {"x": row[None]})[0] for row in x])
         short = lambda values: [[round(float(v), 5) for v in row.flatten()] for row in values]
         samples = {"x": short(x), "y": [int(i) for i in out.argmax(1)], "out": short(out)}
@@ -131,6 +138,55 @@ def joined():
     g.save("joined", 13, [2, 5, 5], g.add("Gemm", v, g.weights(11, 4), g.vector(4)))
 
 
+def causal():
+    """Operator set 17: a decoder as exporters write it. Numbers of eleven letters, six at a time; places; what
+    is ahead is masked by a choice of minus infinity; the last place decides."""
+    g = Graph(5)
+    table = lambda rows: g.constant(g.random.normal(0, 0.7, (rows, 12)).astype(np.float32))
+    places = g.add("Gather", table(8), g.constant(np.arange(6)[None]))
+    v = g.add("Add", g.add("Gather", table(11), "x"), places)
+    ahead = g.constant(np.triu(np.ones((1, 1, 6, 6), bool), 1))
+    far = g.constant(np.float32(-np.inf))
+    for _ in range(2):
+        n = g.add("LayerNormalization", v, g.vector(12, 1.0), g.vector(12), axis=-1)
+        n = g.add("Add", g.add("MatMul", n, g.weights(12, 36)), g.vector(36))
+        parts = g.several(3, "Split", n, g.constant(np.array([12, 12, 12])), axis=2)
+        heads = [g.add("Reshape", part, g.constant(np.array([1, 6, 3, 4]))) for part in parts]
+        q, k, x = (g.add("Transpose", part, perm=order) for part, order in zip(heads, ([0, 2, 1, 3], [0, 2, 3, 1], [0, 2, 1, 3])))
+        s = g.add("Mul", g.add("MatMul", q, k), g.constant(np.float32(0.5)))
+        s = g.add("Softmax", g.add("Where", ahead, far, s), axis=-1)
+        m = g.add("Transpose", g.add("MatMul", s, x), perm=[0, 2, 1, 3])
+        m = g.add("Reshape", m, g.constant(np.array([1, 6, 12])))
+        v = g.add("Add", v, g.add("Add", g.add("MatMul", m, g.weights(12, 12)), g.vector(12)))
+        n = g.add("LayerNormalization", v, g.vector(12, 1.0), g.vector(12), axis=-1)
+        h = g.add("Relu", g.add("Add", g.add("MatMul", n, g.weights(12, 20)), g.vector(20)))
+        v = g.add("Add", v, g.add("MatMul", h, g.weights(20, 12)))
+    v = g.add("Gather", v, g.constant(np.array(-1)), axis=1)
+    g.save("causal", 17, [6], g.add("Gemm", v, g.weights(12, 4), g.vector(4)), rows=11)
+
+
+def windows():
+    """Operator set 13: attention within three windows of four, two heads, products over windows and heads,
+    and a mask that is added."""
+    g = Graph(6)
+    v = g.add("Add", g.add("MatMul", "x", g.weights(5, 8)), g.vector(8))
+
+    def heads_of(order):
+        m = g.add("Add", g.add("MatMul", v, g.weights(8, 8)), g.vector(8))
+        m = g.add("Reshape", m, g.constant(np.array([1, 3, 4, 2, 4])))
+        return g.add("Transpose", m, perm=order)
+
+    q, k, x = heads_of([0, 1, 3, 2, 4]), heads_of([0, 1, 3, 4, 2]), heads_of([0, 1, 3, 2, 4])
+    s = g.add("Div", g.add("MatMul", q, k), g.constant(np.float32(2)))
+    ahead = np.triu(np.full((4, 4), -np.inf, np.float32), 1)
+    s = g.add("Softmax", g.add("Add", s, g.constant(ahead[None, None])), axis=-1)
+    m = g.add("Transpose", g.add("MatMul", s, x), perm=[0, 1, 3, 2, 4])
+    m = g.add("Reshape", m, g.constant(np.array([1, 3, 4, 8])))
+    v = g.add("Add", v, g.add("MatMul", m, g.weights(8, 8)))
+    v = g.add("ReduceMean", v, axes=[1, 2], keepdims=0)
+    g.save("windows", 13, [3, 4, 5], g.add("Gemm", v, g.weights(8, 4), g.vector(4)))
+
+
 class Samples(CalibrationDataReader):
     def __init__(self, name):
         with open(os.path.join(HERE, f"{name}.json")) as file:
@@ -168,6 +224,8 @@ convolution()
 transformer()
 decomposed()
 joined()
+causal()
+windows()
 quantised("convolution", "qdq")
 quantised("joined", "qdq")
 quantised("convolution", "qoperator")

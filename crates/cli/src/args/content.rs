@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Subcommand, ValueEnum};
 
-use super::{Folder, Passphrase, Signer};
+use super::{Folder, OptionalSigner, Passphrase, Signer};
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(crate) enum AiTrain {
@@ -135,7 +135,7 @@ pub(crate) enum OptOut {
     Inspect {
         /// The file.
         file: PathBuf,
-        /// Path of the work's URL, which a `tdmrep.json` is asked about.
+        /// Path of the work's URL, which a `tdmrep.json` or `robots.txt` is asked about.
         #[arg(long, value_name = "PATH")]
         location: Option<String>,
     },
@@ -160,31 +160,29 @@ pub(crate) struct ImportOptOut {
     pub(crate) works: Vec<String>,
     #[command(flatten)]
     pub(crate) sources: Sources,
-    /// Path of the works' URL, which a `tdmrep.json` is asked about.
+    /// Path of the works' URL, which a `tdmrep.json` or `robots.txt` is asked about.
     #[arg(long, value_name = "PATH")]
     pub(crate) location: Option<String>,
     /// Sign, log and register the opt-out, if training is reserved.
     #[arg(long, requires = "key")]
     pub(crate) register: bool,
-    /// The key that signs and pays.
-    #[arg(long, value_name = "NAME")]
-    pub(crate) key: Option<String>,
     #[command(flatten)]
-    pub(crate) folder: Folder,
-    #[command(flatten)]
-    pub(crate) passphrase: Passphrase,
+    pub(crate) signer: OptionalSigner,
 }
 
 /// Where reservations are read from.
 #[derive(Debug, ClapArgs)]
 #[group(required = true, multiple = true)]
 pub(crate) struct Sources {
-    /// W3C TDMRep: a `tdmrep.json`, an HTML document or the header of an HTTP response.
+    /// W3C TDMRep: a `tdmrep.json`, an HTML document, the header of an HTTP response, an EPUB or a PDF.
     #[arg(long, value_name = "FILE")]
     pub(crate) tdmrep: Vec<PathBuf>,
     /// IETF aipref: the value of `Content-Usage`, or a file of it or of an HTTP header.
     #[arg(long, value_name = "TEXT|FILE")]
     pub(crate) aipref: Vec<String>,
+    /// The site's `robots.txt`, with the `Content-Usage` rules of IETF aipref.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) robots: Vec<PathBuf>,
     /// CAWG training and data mining assertion in JSON.
     #[arg(long, value_name = "FILE")]
     pub(crate) cawg: Vec<PathBuf>,

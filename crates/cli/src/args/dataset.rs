@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Subcommand, ValueEnum};
 
-use super::{Folder, Passphrase, Signer, Verdict};
+use super::{Folder, OptionalSigner, Signer, Verdict};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Dataset {
@@ -27,6 +27,17 @@ pub(crate) enum Dataset {
         /// The new folder.
         #[arg(short, long, value_name = "DIR")]
         output: PathBuf,
+        #[command(flatten)]
+        folder: Folder,
+    },
+    /// Write everything registered, and what decides about it, as Parquet tables into a new folder, for
+    /// builds by SQL (`probity-sql`).
+    Tables {
+        /// The new folder.
+        output: PathBuf,
+        /// The version that the dataset would follow.
+        #[arg(long, value_name = "ID")]
+        previous: Option<alloy_primitives::B256>,
         #[command(flatten)]
         folder: Folder,
     },
@@ -182,13 +193,8 @@ pub(crate) struct BuildDataset {
     /// In 1/10,000.
     #[arg(long, value_name = "BPS", requires = "treasury", default_value = None)]
     pub(crate) treasury_bps: Option<u16>,
-    /// The key that signs and pays.
-    #[arg(long, value_name = "NAME")]
-    pub(crate) key: Option<String>,
     #[command(flatten)]
-    pub(crate) folder: Folder,
-    #[command(flatten)]
-    pub(crate) passphrase: Passphrase,
+    pub(crate) signer: OptionalSigner,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]

@@ -14,6 +14,13 @@ pub(crate) enum Train {
     /// The command finds the dataset's items in `PROBITY_DATA`, the settings in `PROBITY_CONFIG` and the
     /// seed in `PROBITY_SEED`, and puts its model into `PROBITY_OUT`.
     Run(RunCommand),
+    /// End a run whose outputs could not be read when its command ended, after they were put right.
+    Finish {
+        /// The run's record id.
+        run: alloy_primitives::B256,
+        #[command(flatten)]
+        signer: Signer,
+    },
     /// Say how a run stands, everything checked again. Exit 1: it is not complete.
     Status {
         /// The run's record id.
@@ -46,6 +53,9 @@ pub(crate) struct RunCommand {
     /// How often the log's head is signed, in seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) mark_every: u64,
+    /// How often the log's head is put on chain, in seconds, beside its start and its end; 0: never.
+    #[arg(long, value_name = "SECONDS", default_value_t = 3600, value_parser = clap::value_parser!(u64).range(..=31_536_000))]
+    pub(crate) anchor_every: u64,
     #[command(flatten)]
     pub(crate) signer: Signer,
     /// The program and its arguments.

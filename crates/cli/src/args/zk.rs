@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use alloy_primitives::B256;
 use clap::{Args as ClapArgs, Subcommand, ValueEnum};
 
+use super::Signer;
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Zk {
     /// Make a quantised model and its key of an ONNX model or of a checkpoint of the trainer's.
@@ -13,6 +15,43 @@ pub(crate) enum Zk {
     Prove(Prove),
     /// Verify a proof. Exit 1: it does not show what it says.
     Verify(Verify),
+    /// Derive the key of a registered checkpoint's file, say how, and register it.
+    Register(Register),
+    /// Verify a proof under its registered key, log it, and have the contract verify it too. Exit 1:
+    /// it does not show what it says.
+    Submit(Submit),
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Register {
+    /// The checkpoint's record id.
+    pub(crate) checkpoint: B256,
+    /// Which of the checkpoint's files, where several could be models.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) file: Option<String>,
+    /// Samples that the ranges of the integers are taken from: JSON or CSV, a row each. They are
+    /// published with the key.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) calibration: PathBuf,
+    /// Largest feature of the trainer's safetensors.
+    #[arg(long, value_name = "NUMBER", default_value_t = 16)]
+    pub(crate) feature_max: u32,
+    /// Also write the quantised model (STEM.pzq) and its key (STEM.pzk), which are the same each time.
+    #[arg(short, long, value_name = "STEM")]
+    pub(crate) output: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) signer: Signer,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Submit {
+    /// The proof.
+    pub(crate) proof: PathBuf,
+    /// Do not ask the contract: nothing is sent.
+    #[arg(long, conflicts_with = "dry_run")]
+    pub(crate) off_chain: bool,
+    #[command(flatten)]
+    pub(crate) signer: Signer,
 }
 
 #[derive(Debug, ClapArgs)]

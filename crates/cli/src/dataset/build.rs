@@ -13,7 +13,7 @@ use probity_provenance::dataset::{Excluded, Exclusion, Manifest, Policy};
 use serde_json::json;
 
 use crate::{
-    args::{BuildDataset, Signer},
+    args::BuildDataset,
     output::{self, say},
     settings,
 };
@@ -56,16 +56,14 @@ pub(super) async fn run(args: BuildDataset, json: bool) -> anyhow::Result<bool> 
         treasury_bps: args.treasury_bps.unwrap_or_default(),
         court,
     });
-    let mut built = if let (true, Some(plan), Some(key)) = (args.register, plan, args.key) {
-        // Without `--register` the command is its own dry run.
-        let signer =
-            Signer { key, dry_run: false, folder: args.folder, passphrase: args.passphrase };
+    let signer = args.signer.signer();
+    let mut built = if let (true, Some(plan), Some(signer)) = (args.register, plan, signer) {
         let (mut workspace, key) = settings::signer(&signer).await?;
         let manifest = apply(&workspace, &selection, &policy, previous).await?;
         let (id, ..) = workspace.register_dataset(&key, &manifest, &plan).await?;
         Built { workspace, manifest, id: Some(id), unregistered: vec![] }
     } else {
-        let workspace = settings::open(&args.folder).await?;
+        let workspace = settings::open(&args.signer.folder).await?;
         let manifest = apply(&workspace, &selection, &policy, previous).await?;
         Built { workspace, manifest, id: None, unregistered: vec![] }
     };

@@ -97,6 +97,32 @@ pub(super) async fn export(
     Ok(true)
 }
 
+pub(super) async fn tables(
+    output: &Path,
+    previous: Option<B256>,
+    folder: &Folder,
+    json: bool,
+) -> anyhow::Result<bool> {
+    let workspace = settings::open(folder).await?;
+    let tables = workspace.export_tables(previous.unwrap_or_default(), output).await?;
+    if json {
+        output::json(&json!({
+            "folder": output,
+            "works": tables.works,
+            "optOuts": tables.opt_outs,
+            "removed": tables.removed,
+            "knownAuthors": tables.known_authors,
+        }))?;
+    } else {
+        output::line(output.display())?;
+        say(format!(
+            "{} works, {} opted out, {} removed, {} known authors",
+            tables.works, tables.opt_outs, tables.removed, tables.known_authors
+        ));
+    }
+    Ok(true)
+}
+
 pub(super) async fn verify(
     path: &Path,
     dataset: Option<B256>,

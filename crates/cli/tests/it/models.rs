@@ -54,6 +54,47 @@ fn tensors_that_were_added_removed_and_changed() {
     assert!(unknown.code == 2 && unknown.err.contains("`nowhere`"), "{unknown:?}");
 }
 
+/// An ONNX model with one tensor of two bytes, which are in another file.
+fn onnx_with_elements_in(location: &str) -> Vec<u8> {
+    let field = |tag: u8, bytes: &[u8]| {
+        [&[tag << 3 | 2, u8::try_from(bytes.len()).unwrap()], bytes].concat()
+    };
+    let entry = |key: &str, value: &str| {
+        field(13, &[field(1, key.as_bytes()), field(2, value.as_bytes())].concat())
+    };
+    let tensor = [
+        // Two of U8, as `dims` and `data_type` say.
+        vec![1 << 3, 2, 2 << 3, 2],
+        field(8, b"w"),
+        entry("location", location),
+        entry("offset", "1"),
+        // `data_location`: external.
+        vec![14 << 3, 1],
+    ];
+    field(7, &field(5, &tensor.concat()))
+}
+
+#[test]
+fn elements_of_tensors_in_other_files_count() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    for (dir, elements) in [("a", b"0ab"), ("b", b"9ab"), ("c", b"0ac")] {
+        fs::create_dir_all(path(&format!("{dir}/part"))).unwrap();
+        fs::write(path(&format!("{dir}/part/m.onnx")), onnx_with_elements_in("w.bin")).unwrap();
+        fs::write(path(&format!("{dir}/part/w.bin")), elements).unwrap();
+    }
+    let same = probity(&["model", "diff", &path("a"), &path("b")]);
+    assert!(same.code == 1 && same.out.contains("1 tensors are the same"), "{same:?}");
+    let differ = probity(&["model", "diff", &path("a"), &path("c")]);
+    assert!(differ.out.contains("changed  tensor w (part/m.onnx)"), "{differ:?}");
+    // Neither what is not there nor what is outside the model.
+    for location in ["x.bin", "../../c/part/w.bin", "/etc/passwd"] {
+        fs::write(path("b/part/m.onnx"), onnx_with_elements_in(location)).unwrap();
+        let refused = probity(&["model", "diff", &path("a"), &path("b")]);
+        assert!(refused.code == 2 && refused.err.contains(location), "{refused:?}");
+    }
+}
+
 /// A base model and one made from it, each trained by a command on works under two licences.
 struct Gallery {
     desk: Desk,
@@ -69,6 +110,9 @@ impl Gallery {
             let works = desk.write(name, &format!("{name},1\n"));
             desk.done(&["content", "register", &works, "--licence", licence]);
         }
+        // The same expression under other terms.
+        let works = desk.write("c.csv", "c.csv,1\n");
+        desk.done(&["content", "register", &works, "--licence", "CC0-1.0", "--non-commercial"]);
         let dataset = desk.done(&["dataset", "build", "<b>v1", "--register", "--court", &court]);
         let model = |name: &str| {
             let fixed = ["model", "register", name, "--description", "d", "--data-bps", "5000"];
@@ -110,6 +154,7 @@ fn a_models_lineage_differences_and_bill_of_materials() {
         "was made from checkpoint",
         "has works under licence CC0-1.0",
         "has works under licence MIT OR Apache-2.0",
+        "commercial use: no",
         "accuracy: 0.97",
         "model `base`",
     ] {
@@ -128,7 +173,7 @@ fn a_models_lineage_differences_and_bill_of_materials() {
     let kinds = |kind: &str| {
         lineage["nodes"].as_array().unwrap().iter().filter(|node| node["kind"] == kind).count()
     };
-    assert_eq!(["licence", "dataset", "run", "checkpoint", "model"].map(kinds), [2, 1, 2, 2, 2]);
+    assert_eq!(["licence", "dataset", "run", "checkpoint", "model"].map(kinds), [3, 1, 2, 2, 2]);
 
     let diff = desk.read(&["model", "diff", first, second]);
     assert!(diff.code == 1 && diff.out.contains("U8 [2], other values"), "{diff:?}");

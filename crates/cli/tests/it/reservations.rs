@@ -13,6 +13,7 @@ use serde_json::Value;
 use crate::{
     desk::Desk,
     tool::{Said, probity},
+    training::Room,
 };
 
 const RULES: &str = r#"[{"location": "/free/", "tdm-reservation": 0},
@@ -67,6 +68,11 @@ fn files_are_inspected_by_what_they_are() {
     let header = "HTTP/1.1 200 OK\ntdm-reservation: 1\nContent-Usage: search=y\n";
     says(header, "search: allowed", 0);
     says(header, "data mining: not allowed", 0);
+    says("User-agent: *\nContent-Usage: train-ai=n", "robots.txt", 0);
+    let pdf = "%PDF-1.7\n<?xpacket begin=''?><x:xmpmeta xmlns:x='adobe:ns:meta/'><x:Description \
+               xmlns:tdm='http://www.w3.org/ns/tdmrep/' tdm:reservation='1'/></x:xmpmeta>\
+               <?xpacket end='w'?>";
+    says(pdf, "tdm:reservation in XMP", 0);
     says("train-ai=n", "generative AI training: not allowed", 0);
     says(r#"{"entries": {"cawg.ai_training": {"use": "notAllowed"}}}"#, "cawg.ai_training", 0);
     says("bots=n", "reservation.aipref.label.former", 1);
@@ -144,4 +150,31 @@ fn an_imported_opt_out_names_its_evidence() {
         predicate.evidence.iter().map(|it| object(Path::new(&dir), &it.digest)).collect();
     assert_eq!(kept[0].as_deref(), Some(RULES.as_bytes()));
     assert_eq!(kept[1].as_deref(), Some(&b"train-ai=n"[..]));
+}
+
+const ROBOTS: &str = "User-agent: *\nContent-Usage: train-ai=n\n\
+                      Content-Usage: /free/ train-ai=y\n";
+
+#[test]
+fn the_audit_reads_an_opt_outs_documents_again() {
+    let room = Room::after(|desk| {
+        let (work, robots) = (desk.write("one.csv", "7,1\n"), desk.write("robots.txt", ROBOTS));
+        let sources = ["optout", "import", &work, "--robots", &robots, "--register", "--location"];
+        let free = desk.signed("owner", &[&sources[..], &["/free/one.csv"]].concat());
+        assert!(free.code == 1 && free.out.contains("not reserved"), "{free:?}");
+        let imported = desk.signed("owner", &[&sources[..], &["/one.csv"]].concat());
+        assert_eq!(imported.code, 0, "{imported:?}");
+        assert!(imported.out.contains("robots.txt *  train-ai"), "{}", imported.out);
+    });
+    let ran = room.run(&["--json"], &["sh", "-c", "echo w > $PROBITY_OUT/weights"]);
+    let ran: Value = serde_json::from_str(&ran.out).unwrap();
+    let (run, folder) = (ran["run"].as_str().unwrap(), ran["folder"].as_str().unwrap());
+    assert_eq!(room.checkpoint(run, folder).code, 0);
+    room.desk.done(&["log", "checkpoint"]);
+    let bundle = room.desk.path("evidence.tar");
+    room.desk.done(&["bundle", "export", &room.model, "-o", &bundle]);
+    let audit = probity(&["audit", &bundle]);
+    assert_eq!(audit.code, 0, "{}", audit.out);
+    let words = "[verified]   1 opt-outs rest on documents that reserve training";
+    assert!(audit.out.contains(words), "{}", audit.out);
 }

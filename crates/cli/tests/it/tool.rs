@@ -24,6 +24,15 @@ impl From<Output> for Said {
     }
 }
 
+impl Said {
+    /// Its standard output has all these words.
+    pub(crate) fn says(&self, words: &[&str]) {
+        for words in words {
+            assert!(self.out.contains(words), "`{words}` is not in {}{}", self.out, self.err);
+        }
+    }
+}
+
 /// Runs `probity` with arguments.
 pub(crate) fn probity<S: AsRef<OsStr>>(arguments: &[S]) -> Said {
     run(Command::new(env!("CARGO_BIN_EXE_probity")).args(arguments).env("NO_COLOR", "1"))

@@ -3,7 +3,7 @@
 
 use std::{
     fs,
-    io::{BufRead as _, BufReader},
+    io::{BufRead as _, BufReader, Read as _},
     process::{Child, Command, Stdio},
 };
 
@@ -15,10 +15,10 @@ use crate::{
 };
 
 /// A workspace with twenty works in a dataset, and a model to train.
-struct Room {
-    desk: Desk,
+pub(crate) struct Room {
+    pub(crate) desk: Desk,
     dataset: String,
-    model: String,
+    pub(crate) model: String,
 }
 
 /// Averages the works' first values, draws from the seed, and says what it does.
@@ -35,12 +35,18 @@ print('a warning', file=sys.stderr)
 
 impl Room {
     fn new() -> Self {
+        Self::after(|_| {})
+    }
+
+    /// As `new`, after something else happened before the dataset was built.
+    pub(crate) fn after(first: impl FnOnce(&Desk)) -> Self {
         let desk = Desk::new();
         let account = desk.made();
         let court = desk.any_court(&account);
         let rows: Vec<String> = (0..20).map(|row| format!("{row},1\n")).collect();
         let works = desk.write("works.csv", &rows.concat());
         desk.done(&["content", "register", &works, "--lines", "--licence", "CC0-1.0"]);
+        first(&desk);
         let dataset = desk.done(&["dataset", "build", "v1", "--register", "--court", &court]);
         let model = ["model", "register", "tiny", "--description", "d", "--data-bps", "5000"];
         let model = desk.done(&[&model[..], &["--court", &court]].concat());
@@ -50,7 +56,7 @@ impl Room {
     }
 
     /// `train run` with more arguments and a command.
-    fn run(&self, more: &[&str], command: &[&str]) -> Said {
+    pub(crate) fn run(&self, more: &[&str], command: &[&str]) -> Said {
         let passphrase = self.desk.path("passphrase");
         let dir = self.desk.path("w");
         let fixed = ["train", "run", "--dataset", &self.dataset, "--key", "owner"];
@@ -65,7 +71,7 @@ impl Room {
         report
     }
 
-    fn checkpoint(&self, run: &str, files: &str) -> Said {
+    pub(crate) fn checkpoint(&self, run: &str, files: &str) -> Said {
         let more = ["--run", run, "--dataset", &self.dataset, "--signing-key", "release"];
         let register = ["model", "checkpoint", &self.model, files];
         self.desk.signed("owner", &[&register[..], &more].concat())
@@ -145,6 +151,50 @@ fn what_a_run_did_not_put_out_is_no_checkpoint_of_it() {
 }
 
 #[test]
+fn outputs_that_could_not_be_read_are_put_right_and_the_run_is_ended() {
+    let room = Room::new();
+    let script = "echo w > $PROBITY_OUT/weights; ln -s weights $PROBITY_OUT/latest";
+    let ran = room.run(&[], &["sh", "-c", script]);
+    assert!(ran.code == 2 && ran.err.contains("latest` is a symbolic link"), "{ran:?}");
+    let line = ran.err.lines().find_map(|line| line.strip_prefix("run ")).unwrap();
+    let run = line.trim_end_matches(" committed").to_owned();
+    assert!(ran.err.contains(&format!("probity train finish {run}")), "{ran:?}");
+    assert_eq!(room.status(&run)["state"], "unpublished");
+    let out = format!("{}/runs/{}/out", room.desk.path("w"), run.trim_start_matches("0x"));
+    let refused = room.checkpoint(&run, &out);
+    assert!(refused.code == 2 && refused.err.contains("train finish"), "{refused:?}");
+
+    let finish = ["train", "finish", &run];
+    let still = room.desk.signed("owner", &finish);
+    assert!(still.code == 2 && still.err.contains("latest"), "{still:?}");
+    fs::remove_file(format!("{out}/latest")).unwrap();
+    // Only as its log was signed.
+    let kept = format!("{}/runs/{}/ending.json", room.desk.path("w"), run.trim_start_matches("0x"));
+    let said = fs::read_to_string(&kept).unwrap();
+    fs::write(&kept, said.replace("\"code\":0", "\"code\":7")).unwrap();
+    let other = room.desk.signed("owner", &finish);
+    assert!(other.code == 2 && other.err.contains("does not end as"), "{other:?}");
+    fs::write(&kept, said).unwrap();
+    let done = room.desk.signed("owner", &finish);
+    assert_eq!(done.code, 0, "{done:?}");
+    let report = room.status(&run);
+    assert_eq!(
+        (&report["state"], &report["outputs"][0]["name"]),
+        (&"complete".into(), &"weights".into())
+    );
+    let twice = room.desk.signed("owner", &finish);
+    assert!(twice.code == 2 && twice.err.contains("ended already"), "{twice:?}");
+
+    assert_eq!(room.checkpoint(&run, &out).code, 0);
+    room.desk.done(&["log", "checkpoint"]);
+    let bundle = room.desk.path("evidence.tar");
+    room.desk.done(&["bundle", "export", &room.model, "-o", &bundle]);
+    let audit = probity(&["audit", &bundle]);
+    assert!(audit.code == 0 && audit.out.contains("run.outputs.late"), "{}", audit.out);
+    assert!(audit.out.contains("2 heads of the log"), "{}", audit.out);
+}
+
+#[test]
 fn a_failed_or_killed_command_leaves_a_run_that_failed() {
     let room = Room::new();
     for (script, state) in [
@@ -182,10 +232,16 @@ impl Drop for Guard {
 fn a_killed_probity_leaves_a_run_that_is_visibly_incomplete() {
     let room = Room::new();
     let (dir, passphrase) = (room.desk.path("w"), room.desk.path("passphrase"));
-    let script = "echo w > $PROBITY_OUT/weights; echo started; exec sleep 60";
+    // What the command starts holds the pipe open, and would say that it survived.
+    let pipe = room.desk.path("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let script = format!(
+        "echo w > $PROBITY_OUT/weights; echo started
+         (sleep 60; echo survived) > {pipe} & exec sleep 60 > {pipe}"
+    );
     let mut killed = Command::new(env!("CARGO_BIN_EXE_probity"));
     killed.args(["train", "run", "--dataset", &room.dataset, "--key", "owner", "--dir", &dir]);
-    killed.args(["--passphrase-file", &passphrase, "--", "sh", "-c", script]);
+    killed.args(["--passphrase-file", &passphrase, "--", "sh", "-c", &script]);
     let child = killed.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn();
     let mut child = Guard(child.unwrap());
     let mut run = String::new();
@@ -198,7 +254,12 @@ fn a_killed_probity_leaves_a_run_that_is_visibly_incomplete() {
             break;
         }
     }
+    let mut held = fs::File::open(&pipe).unwrap();
     drop(child);
+    // The end of the pipe is the end of everybody who had it.
+    let mut said = String::new();
+    held.read_to_string(&mut said).unwrap();
+    assert_eq!(said, "", "the command outlived its recorder");
     let report = room.status(&run);
     assert_eq!((&report["state"], &report["exit"]), (&"incomplete".into(), &Value::Null));
     assert_eq!((&report["entries"], &report["marks"]), (&2.into(), &1.into()));

@@ -7,6 +7,7 @@ use std::{
     process::{Command, Stdio},
 };
 
+use probity_node::archive;
 use serde_json::Value;
 
 use crate::{
@@ -95,7 +96,7 @@ fn from_init_to_audit_by_commands_alone() {
         "--court",
         &court,
     ]);
-    train(&second);
+    inference(&desk, &train(&second), &model);
     assert_eq!(desk.read(&["model", "taint", &model]).code, 0);
     let permits =
         |arguments: &[&str]| desk.read(&[&["model", "permits", &model], arguments].concat());
@@ -192,6 +193,52 @@ fn challenge(desk: &Desk, dataset: &str, model: &str) {
     let early = desk.signed("owner", &["dataset", "settle", dataset, "3"]);
     assert!(early.code == 2 && early.err.contains("StatusMismatch"), "{}", early.err);
     assert_eq!(desk.read(&["model", "taint", model]).code, 1);
+}
+
+/// The checkpoint gets a key, which is the same each time, and an inference is proved under it.
+fn inference(desk: &Desk, checkpoint: &str, model: &str) {
+    let (samples, stem) = (desk.path("digits.csv"), desk.path("key"));
+    let register = ["zk", "register", checkpoint, "--calibration", &samples];
+    let dry = desk.signed("owner", &[&register[..], &["--dry-run", "--json"]].concat());
+    let said: Value = serde_json::from_str(&dry.out).unwrap();
+    assert!(said["function"].as_str().unwrap().starts_with("registerModelKey"), "{said}");
+    let none = desk.signed("owner", &[&register[..], &["--file", "none"]].concat());
+    assert!(none.code == 2 && none.err.contains("`model.safetensors`"), "{}", none.err);
+    let said = desk.signed("owner", &[&register[..], &["-o", &stem, "--json"]].concat());
+    let said: Value = serde_json::from_str(&said.out).unwrap();
+    assert!(said["gas"].as_u64() > Some(50_000), "{said}");
+
+    // Anybody with the checkpoint's file and the samples makes the same key.
+    let bundle = desk.path("for-its-file.tar");
+    desk.done(&["log", "checkpoint"]);
+    assert_eq!(desk.signed("owner", &["bundle", "export", model, "-o", &bundle]).code, 0);
+    let unpacked = archive::read(Path::new(&bundle)).unwrap();
+    fs::write(desk.path("again"), &unpacked["model/model.safetensors"]).unwrap();
+    let again = probity(&["zk", "setup", &desk.path("again"), "--calibration", &samples]);
+    assert_eq!(again.out.trim(), said["key"].as_str().unwrap(), "{}", again.err);
+
+    let (key, quantised) = (desk.path("again.pzk"), desk.path("key.pzq"));
+    let (one, proof) = (desk.path("one.csv"), desk.path("inference.json"));
+    let prove = ["zk", "prove", "--model", &quantised, "--key", &key, "--input", &one];
+    let proved = probity(&[&prove[..], &["-o", &proof]].concat());
+    assert_eq!(proved.code, 0, "{}", proved.err);
+    let text = fs::read_to_string(&proof).unwrap();
+    let zeros = "\"context\": \"0x00";
+    let bad = desk.write("bad-inference.json", &text.replace(zeros, "\"context\": \"0x01"));
+    let refused = desk.signed("owner", &["zk", "submit", &bad]);
+    assert!(refused.code == 1 && refused.out.contains("broken zk."), "{refused:?}");
+    let submit = ["zk", "submit", &proof];
+    let dry = desk.signed("owner", &[&submit[..], &["--dry-run", "--json"]].concat());
+    let said: Value = serde_json::from_str(&dry.out).unwrap();
+    assert!(said["function"].as_str().unwrap().starts_with("prove("), "{said}");
+    let done = desk.signed("owner", &[&submit[..], &["--json"]].concat());
+    let said: Value = serde_json::from_str(&done.out).unwrap();
+    assert!(said["verified"] == true && said["gas"].as_u64() > Some(400_000), "{said}");
+    desk.done(&[&submit[..], &["--off-chain"]].concat());
+    desk.done(&["log", "checkpoint"]);
+    let explained = desk.read(&["explain", said["statement"].as_str().unwrap()]);
+    assert!(explained.out.contains("[verified] outputs 0x"), "{explained:?}");
+    assert!(explained.out.contains("as accurate as the float one"), "{explained:?}");
 }
 
 /// Native coins come in and go out to the payee and the owner.

@@ -7,10 +7,12 @@ use bytes::Bytes;
 use probity_core::{Digest, digest::Hasher};
 use prost::Message;
 
-use super::{Tensor, TensorError};
+use super::{Beside, Tensor, TensorError};
 
 /// Largest file: protobuf's limit.
 pub(super) const MAX_FILE: u64 = 2 << 30;
+/// Read at once of another file.
+const BUFFER_BYTES: usize = 256 << 10;
 /// `TensorProto.DataLocation.EXTERNAL`.
 const EXTERNAL: i32 = 1;
 
@@ -48,11 +50,25 @@ struct TensorProto {
     double_data: Vec<f64>,
     #[prost(uint64, repeated, tag = "11")]
     uint64_data: Vec<u64>,
+    #[prost(message, repeated, tag = "13")]
+    external_data: Vec<Entry>,
     #[prost(int32, tag = "14")]
     data_location: i32,
 }
 
-pub(super) fn read<R: Read + Seek>(file: &mut R) -> Result<Vec<Tensor>, TensorError> {
+/// `StringStringEntryProto`.
+#[derive(Clone, PartialEq, Message)]
+struct Entry {
+    #[prost(string, tag = "1")]
+    key: String,
+    #[prost(string, tag = "2")]
+    value: String,
+}
+
+pub(super) fn read<R: Read + Seek>(
+    file: &mut R,
+    beside: Beside<'_, R>,
+) -> Result<Vec<Tensor>, TensorError> {
     let size = file.seek(SeekFrom::End(0))?;
     if size > MAX_FILE {
         return Err(TensorError::TooLarge(size));
@@ -63,14 +79,14 @@ pub(super) fn read<R: Read + Seek>(file: &mut R) -> Result<Vec<Tensor>, TensorEr
     // Tensors stay parts of these bytes; they are not copied.
     let model = Model::decode(Bytes::from(bytes))?;
     let tensors = model.graph.map(|graph| graph.initializer).unwrap_or_default();
-    tensors.iter().map(tensor).collect()
+    tensors.iter().map(|proto| tensor(proto, beside)).collect()
 }
 
-fn tensor(proto: &TensorProto) -> Result<Tensor, TensorError> {
+fn tensor<R: Read + Seek>(
+    proto: &TensorProto,
+    beside: Beside<'_, R>,
+) -> Result<Tensor, TensorError> {
     let name = proto.name.clone();
-    if proto.data_location == EXTERNAL {
-        return Err(TensorError::External(name));
-    }
     let wrong = || TensorError::Tensor(name.clone());
     let sizes = proto.dims.iter().map(|size| u64::try_from(*size));
     let shape: Vec<u64> = sizes.collect::<Result<_, _>>().map_err(|_| wrong())?;
@@ -78,16 +94,58 @@ fn tensor(proto: &TensorProto) -> Result<Tensor, TensorError> {
     let count = count.ok_or_else(wrong)?;
     let (dtype, bits) = element(proto.data_type).ok_or_else(wrong)?;
     let sha256 = if dtype == "STRING" {
+        // Strings cannot be in other files.
         strings(proto, count).ok_or_else(wrong)?
     } else {
-        let bytes = elements(proto);
         let expected = count.checked_mul(bits).ok_or_else(wrong)?.div_ceil(8);
-        if bytes.len() as u64 != expected {
-            return Err(wrong());
+        if proto.data_location == EXTERNAL {
+            external(proto, expected, beside)?
+        } else {
+            let bytes = elements(proto);
+            if bytes.len() as u64 != expected {
+                return Err(wrong());
+            }
+            Digest::of(&bytes)
         }
-        Digest::of(&bytes)
     };
     Ok(Tensor { name, dtype: dtype.to_owned(), shape, sha256 })
+}
+
+/// The digest of elements that are in another file: `location`, and from `offset` on `length` bytes
+/// (onnx/docs/ExternalData.md).
+fn external<R: Read + Seek>(
+    proto: &TensorProto,
+    expected: u64,
+    beside: Beside<'_, R>,
+) -> Result<Digest, TensorError> {
+    let wrong = || TensorError::Tensor(proto.name.clone());
+    let of = |key: &str| {
+        let mut entries = proto.external_data.iter();
+        entries.find(|entry| entry.key == key).map(|entry| entry.value.as_str())
+    };
+    let number = |key: &str| of(key).map(str::parse::<u64>).transpose().map_err(|_| wrong());
+    let location = of("location").ok_or_else(wrong)?;
+    let (offset, length) = (number("offset")?.unwrap_or(0), number("length")?);
+    if length.is_some_and(|length| length != expected) {
+        return Err(wrong());
+    }
+    let missing =
+        || TensorError::External { tensor: proto.name.clone(), file: location.to_owned() };
+    let mut file = beside(location)?.ok_or_else(missing)?;
+    file.seek(SeekFrom::Start(offset))?;
+    let (mut hasher, mut left) = (Hasher::default(), expected);
+    let mut buffer = vec![0; BUFFER_BYTES];
+    while left > 0 {
+        let most = usize::try_from(left).map_or(BUFFER_BYTES, |left| left.min(BUFFER_BYTES));
+        let part = buffer.get_mut(..most).unwrap_or_default();
+        let count = file.read(part)?;
+        if count == 0 {
+            return Err(missing());
+        }
+        hasher.update(part.get(..count).unwrap_or_default());
+        left = left.saturating_sub(count as u64);
+    }
+    Ok(hasher.finish())
 }
 
 /// An element type's name and bits (`TensorProto.DataType`).
@@ -164,9 +222,12 @@ mod tests {
 
     use super::*;
 
+    /// Reads a tensor of a model that has a file `w.bin` beside it.
     fn read_one(proto: TensorProto) -> Result<Tensor, TensorError> {
         let model = Model { graph: Some(Graph { initializer: vec![proto] }) };
-        let mut tensors = read(&mut Cursor::new(model.encode_to_vec()))?;
+        let other = [[0; 4], 1.5f32.to_le_bytes(), (-2.0f32).to_le_bytes()].concat();
+        let mut beside = |name: &str| Ok((name == "w.bin").then(|| Cursor::new(other.clone())));
+        let mut tensors = read(&mut Cursor::new(model.encode_to_vec()), &mut beside)?;
         Ok(tensors.remove(0))
     }
 
@@ -214,7 +275,32 @@ mod tests {
         assert!(refused(proto(1, &[-1])));
         assert!(refused(proto(1, &[i64::MAX, i64::MAX])));
         assert!(refused(proto(99, &[0])));
-        let elsewhere = TensorProto { data_location: EXTERNAL, ..proto(1, &[1]) };
-        assert!(matches!(read_one(elsewhere), Err(TensorError::External(_))));
+    }
+
+    #[test]
+    fn elements_in_another_file_are_read_there() {
+        let elsewhere = |entries: &[(&str, &str)], count: i64| {
+            let entry = |(key, value): &(&str, &str)| Entry {
+                key: (*key).to_owned(),
+                value: (*value).to_owned(),
+            };
+            let external_data = entries.iter().map(entry).collect();
+            let proto = proto(1, &[count]);
+            read_one(TensorProto { data_location: EXTERNAL, external_data, ..proto })
+        };
+        let inside = TensorProto { float_data: vec![1.5, -2.0], ..proto(1, &[2]) };
+        let inside = read_one(inside).unwrap();
+        let place = [("location", "w.bin"), ("offset", "4"), ("length", "8")];
+        assert_eq!(elsewhere(&place, 2).unwrap(), inside);
+        assert_eq!(elsewhere(&place[..2], 2).unwrap(), inside, "a length need not be given");
+        assert_ne!(elsewhere(&place[..1], 2).unwrap(), inside);
+        let missing = |result| matches!(result, Err(TensorError::External { .. }));
+        assert!(missing(elsewhere(&place[..2], 3)), "beyond the end");
+        assert!(missing(elsewhere(&[("location", "x.bin")], 1)));
+        assert!(missing(elsewhere(&[("location", "w.bin"), ("offset", "99")], 1)));
+        let wrong = |result| matches!(result, Err(TensorError::Tensor(_)));
+        assert!(wrong(elsewhere(&[], 1)));
+        assert!(wrong(elsewhere(&place, 1)), "another length than its shape's");
+        assert!(wrong(elsewhere(&[("location", "w.bin"), ("offset", "-1")], 1)));
     }
 }

@@ -2,7 +2,7 @@
 
 use probity_core::{
     Digest,
-    absence::{AbsenceProof, MembershipProof, Neighbour, SetError, SortedSet},
+    absence::{AbsenceProof, MembershipProof, Neighbour, SetError, SortedSet, StreamedSet},
 };
 use proptest::{prelude::*, sample::Index};
 use serde::Deserialize;
@@ -33,6 +33,21 @@ fn beside(key: &Digest, up: bool) -> Digest {
         }
     }
     *key
+}
+
+#[test]
+fn a_streamed_set_has_the_sets_commitment() {
+    for size in [0, 1, 2, 255, 256, 257, 700] {
+        let set = set(size);
+        let mut streamed = StreamedSet::default();
+        for key in set.keys() {
+            streamed.push(*key).unwrap();
+        }
+        assert_eq!(streamed.commitment(), set.commitment(), "{size} keys");
+        if let Some(key) = set.keys().last() {
+            assert_eq!(streamed.push(*key), Err(SetError::Order(*key)));
+        }
+    }
 }
 
 #[test]

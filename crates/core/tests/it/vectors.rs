@@ -6,8 +6,8 @@ use probity_core::{
     keys::{KeyType, SecretKey, recover},
     merkle::{self, StandardTree},
     records::{
-        Anchor, Checkpoint, Content, Dataset, Licence, Model, OptOut, PayoutRuling, Ruling, Run,
-        record_id, signing_hash,
+        Anchor, Checkpoint, Content, Dataset, Licence, Model, ModelKey, OptOut, PayoutRuling,
+        Ruling, Run, record_id, signing_hash,
     },
 };
 use serde_json::Value;
@@ -69,6 +69,7 @@ fn hashes(case: &Value) -> (B256, Option<B256>) {
         "Run" => of::<Run>(case),
         "Model" => of::<Model>(case),
         "Checkpoint" => of::<Checkpoint>(case),
+        "ModelKey" => of::<ModelKey>(case),
         "Anchor" => of::<Anchor>(case),
         "Ruling" => of::<Ruling>(case),
         "PayoutRuling" => of::<PayoutRuling>(case),

@@ -25,8 +25,8 @@ type Outcome<T = ()> = Result<T, Box<dyn Error>>;
 
 /// Transfers sent one after another, each acknowledged before the next.
 const SINGLES: usize = 600;
-/// Groups of [`GROUP`] transfers, each group acknowledged before the next.
-const GROUPS: usize = 40;
+/// Groups of [`GROUP`] transfers, each group acknowledged before the next: over two checkpoints.
+const GROUPS: usize = 250;
 const GROUP: usize = 100;
 
 fn main() -> Outcome {

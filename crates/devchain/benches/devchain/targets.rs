@@ -102,7 +102,8 @@ impl InProcess {
     }
 
     pub(crate) fn bytes(&self) -> Outcome<u64> {
-        Ok(std::fs::metadata(self.dir.path().join("chain.redb"))?.len())
+        let size = |name| std::fs::metadata(self.dir.path().join(name)).map(|data| data.len());
+        Ok(size("chain.redb")? + size("state.redb")?)
     }
 }
 

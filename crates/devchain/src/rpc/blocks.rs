@@ -13,10 +13,10 @@ use crate::{DevChain, Error, queue};
 
 /// Every block is final at once, and nothing is pending between blocks, so all tags but `earliest`
 /// mean the newest block.
-pub(crate) fn resolve(snapshot: &Snapshot<'_>, tag: BlockNumberOrTag) -> Result<u64, Error> {
+pub(crate) fn resolve(snapshot: &Snapshot<'_>, tag: BlockNumberOrTag) -> u64 {
     match tag {
-        BlockNumberOrTag::Number(number) => Ok(number),
-        BlockNumberOrTag::Earliest => Ok(0),
+        BlockNumberOrTag::Number(number) => number,
+        BlockNumberOrTag::Earliest => 0,
         _ => snapshot.head_number(),
     }
 }
@@ -27,7 +27,7 @@ pub(crate) fn header(
     id: BlockId,
 ) -> Result<Option<Sealed<Header>>, Error> {
     match id {
-        BlockId::Number(tag) => snapshot.header(resolve(snapshot, tag)?),
+        BlockId::Number(tag) => snapshot.header(resolve(snapshot, tag)),
         BlockId::Hash(hash) => match snapshot.number(hash.block_hash)? {
             Some(number) => snapshot.header(number),
             None => Ok(None),
@@ -37,7 +37,7 @@ pub(crate) fn header(
 
 impl DevChain {
     pub(super) fn block_number(&self) -> Answer {
-        json(&U64::from(self.inner().store.snapshot()?.head_number()?))
+        json(&U64::from(self.inner().store.snapshot()?.head_number()))
     }
 
     pub(super) fn block(&self, params: &Params) -> Answer {

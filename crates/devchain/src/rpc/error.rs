@@ -97,7 +97,9 @@ impl From<LogsError> for RpcError {
         match error {
             LogsError::Chain(error) => error.into(),
             LogsError::TooManyValues(_) => Self::params(error.to_string()),
-            LogsError::TooMany | LogsError::TooMuchWork => Self::new(-32005, error.to_string()),
+            LogsError::TooMany | LogsError::TooMuchWork | LogsError::TooManyLookups => {
+                Self::new(-32005, error.to_string())
+            }
         }
     }
 }

@@ -31,8 +31,8 @@ impl DevChain {
         let percentiles = percentiles.unwrap_or_default();
         check_percentiles(&percentiles)?;
         let snapshot = self.inner().store.snapshot()?;
-        let newest = blocks::resolve(&snapshot, newest)?;
-        if newest > snapshot.head_number()? {
+        let newest = blocks::resolve(&snapshot, newest);
+        if newest > snapshot.head_number() {
             return Err(RpcError::server("request beyond head block"));
         }
         let count = count.saturating_to::<u64>().clamp(1, MAX_BLOCKS).min(newest + 1);

@@ -7,7 +7,7 @@ use alloy::rpc::types::{Filter, FilterBlockOption};
 use alloy_primitives::{B256, U64};
 
 use super::params::Params;
-use super::{Answer, RpcError, blocks, json};
+use super::{Answer, Answered, RpcError, blocks, json};
 use crate::DevChain;
 use crate::db::Snapshot;
 use crate::filters::{Filters, Kind};
@@ -21,7 +21,7 @@ impl DevChain {
         let filter: Filter = params.required(0, "filter")?;
         let snapshot = self.inner().store.snapshot()?;
         let (first, last) = range(&snapshot, &filter)?;
-        Ok(logs::find(&snapshot, &filter, first, last)?)
+        found(&snapshot, &filter, first, last)
     }
 
     pub(super) fn new_filter(&self, params: &Params) -> Answer {
@@ -30,7 +30,7 @@ impl DevChain {
     }
 
     pub(super) fn install_filter(&self, kind: Kind) -> Answer {
-        let head = self.inner().store.snapshot()?.head_number()?;
+        let head = self.inner().store.snapshot()?.head_number();
         json(&U64::from(self.filters(|filters| filters.install(kind, head))))
     }
 
@@ -43,7 +43,7 @@ impl DevChain {
         let id: u64 = params.required::<U64>(0, "filter id")?.to();
         let (kind, reported) = self.installed(id)?;
         let snapshot = self.inner().store.snapshot()?;
-        let head = snapshot.head_number()?;
+        let head = snapshot.head_number();
         let (answer, upto) = match kind {
             Kind::PendingTransactions => (json::<[B256; 0]>(&[])?, head),
             Kind::Blocks => {
@@ -57,9 +57,8 @@ impl DevChain {
                 let (first, last) = range(&snapshot, &filter)?;
                 // Without an upper bound the filter goes on with the chain.
                 let last = if is_open(&filter) { head } else { last };
-                let found =
-                    logs::find(&snapshot, &filter, first_new(&filter, first, reported), last)?;
-                (found, head)
+                let first = first_new(&filter, first, reported);
+                (found(&snapshot, &filter, first, last)?, head)
             }
         };
         self.filters(|filters| filters.reported(id, upto));
@@ -73,7 +72,7 @@ impl DevChain {
         };
         let snapshot = self.inner().store.snapshot()?;
         let (first, last) = range(&snapshot, &filter)?;
-        Ok(logs::find(&snapshot, &filter, first, last)?)
+        found(&snapshot, &filter, first, last)
     }
 
     fn installed(&self, id: u64) -> Result<(Kind, u64), RpcError> {
@@ -84,6 +83,10 @@ impl DevChain {
     fn filters<T>(&self, act: impl FnOnce(&mut Filters) -> T) -> T {
         act(&mut self.inner().filters.lock().unwrap_or_else(PoisonError::into_inner))
     }
+}
+
+fn found(snapshot: &Snapshot<'_>, filter: &Filter, first: u64, last: u64) -> Answer {
+    Ok(Answered::write(|response| logs::find(snapshot, filter, first, last, response))?)
 }
 
 fn is_open(filter: &Filter) -> bool {
@@ -111,14 +114,14 @@ fn range(snapshot: &Snapshot<'_>, filter: &Filter) -> Result<(u64, u64), RpcErro
             None => Err(RpcError::server("unknown block")),
         },
         FilterBlockOption::Range { from_block, to_block } => {
-            let first = blocks::resolve(snapshot, from_block.unwrap_or_default())?;
-            let last = blocks::resolve(snapshot, to_block.unwrap_or_default())?;
+            let first = blocks::resolve(snapshot, from_block.unwrap_or_default());
+            let last = blocks::resolve(snapshot, to_block.unwrap_or_default());
             if first > last && to_block.is_some_and(|to| to.is_number()) {
                 return Err(RpcError::params(format!(
                     "invalid block range: from {first} to {last}"
                 )));
             }
-            Ok((first, last.min(snapshot.head_number()?)))
+            Ok((first, last.min(snapshot.head_number())))
         }
     }
 }

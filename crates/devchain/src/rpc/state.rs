@@ -10,7 +10,7 @@ use alloy_trie::{KECCAK_EMPTY, TrieAccount};
 use super::params::Params;
 use super::{Answer, RpcError, blocks, json};
 use crate::DevChain;
-use crate::db::{Nodes, Snapshot};
+use crate::db::Snapshot;
 use crate::trie;
 
 /// The most slots in one `eth_getProof`.
@@ -88,13 +88,11 @@ impl DevChain {
             let what = format!("{} storage keys, more than {MAX_PROOF_KEYS}", keys.len());
             return Err(RpcError::params(what));
         }
-        // Before the snapshot is taken, so that they belong to it.
-        let unwritten = self.inner().store.unwritten();
         self.with_account(params, 2, |snapshot, address, account| {
-            let tries = Nodes::new(snapshot, &unwritten);
-            let nodes = trie::proof(&tries, None, &trie::hashed_path(address))?;
+            let nodes = trie::proof(snapshot, None, &trie::hashed_path(address))?;
             let storage = keys.into_iter().map(|key| {
-                let nodes = trie::proof(&tries, Some(address), &trie::hashed_path(key.as_b256()))?;
+                let nodes =
+                    trie::proof(snapshot, Some(address), &trie::hashed_path(key.as_b256()))?;
                 storage_proof(snapshot, address, key, nodes)
             });
             Ok(EIP1186AccountProofResponse {

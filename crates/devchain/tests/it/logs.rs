@@ -62,8 +62,12 @@ fn queries_find_what_a_scan_finds() {
     let all = all.as_array().unwrap().clone();
     assert_eq!(all.len(), blocks.iter().flatten().count());
     let contracts: Vec<Address> = (0..3).map(|nonce| key(9).address().create(nonce)).collect();
-    let query =
-        (prop::collection::vec(0..3_usize, 0..3), places(), 0..blocks.len() as u64 + 8, 0..12_u64);
+    let query = (
+        prop::collection::vec(0..3_usize, 0..3),
+        places(),
+        0..blocks.len() as u64 + 8,
+        0..1_100_u64,
+    );
     runner
         .run(&query, |(addresses, topics, first, length)| {
             let addresses: Vec<Address> = addresses.iter().map(|index| contracts[*index]).collect();
@@ -106,7 +110,8 @@ async fn emit(world: &World, runner: &mut TestRunner) -> Vec<Vec<Emission>> {
     for nonce in 0..3 {
         contracts.push(world.deploy(9, nonce, logger()).await);
     }
-    let strategy = prop::collection::vec(prop::collection::vec(emission(), 0..6), 60);
+    // Over two runs of the index.
+    let strategy = prop::collection::vec(prop::collection::vec(emission(), 0..4), 1_400);
     let blocks = strategy.new_tree(runner).unwrap().current();
     let mut nonce = 0;
     for block in &blocks {

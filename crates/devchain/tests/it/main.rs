@@ -16,4 +16,5 @@ mod evm;
 mod logs;
 mod protocol;
 mod rules;
+mod snapshots;
 mod tools;

@@ -68,6 +68,7 @@ pub(super) fn commit(
         environment,
         secrets: secrets.keys().cloned().collect(),
         inputs: inputs(&plan.inputs)?,
+        anchor_every: plan.anchor_every.map(|every| every.as_secs()),
         nonce: hex::encode(random::<16>()?),
     };
     Ok((committed, secrets))

@@ -17,7 +17,7 @@ use probity_provenance::{
 };
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, BufReader},
-    process::{Child, Command},
+    process::{Child, ChildStdin, Command},
     sync::mpsc::{Receiver, Sender, channel},
     time::{Instant, timeout_at},
 };
@@ -31,6 +31,10 @@ const LEFT_BEHIND: Duration = Duration::from_secs(2);
 /// Shortest secret that is looked for in what a command writes.
 const SHORTEST_SECRET: usize = 6;
 
+/// Ends with everything in its process group, by a signal that nobody can refuse, when its standard input
+/// is closed: by whoever holds the other end, or by the system when that process is gone.
+const GUARD: &str = "trap '' HUP INT QUIT TERM; read -r _; kill -KILL 0";
+
 /// Where a line was written to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stream {
@@ -43,9 +47,43 @@ pub(super) enum Happened {
     Ended(Exit),
 }
 
-/// A command that runs. It is killed when this is dropped.
+/// A process group that is killed when this is dropped, and when this process ends in whatever way.
+struct Group {
+    guard: Child,
+    lifeline: Option<ChildStdin>,
+}
+
+impl Group {
+    fn new() -> Result<Self, NodeError> {
+        let mut command = Command::new("sh");
+        command.args(["-c", GUARD]).current_dir("/").env_clear();
+        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+        // A group of its own: interrupting the terminal's leaves the guard.
+        #[cfg(unix)]
+        command.process_group(0);
+        let mut guard = command.spawn().map_err(NodeError::file("start", "sh"))?;
+        let lifeline = guard.stdin.take();
+        Ok(Self { guard, lifeline })
+    }
+
+    /// Lets a command be born in the group. Where the guard is gone already it is not born.
+    fn adopt(&self, command: &mut Command) {
+        #[cfg(unix)]
+        if let Some(leader) = self.guard.id().and_then(|id| i32::try_from(id).ok()) {
+            command.process_group(leader);
+        }
+    }
+
+    fn kill(&mut self) {
+        self.lifeline = None;
+    }
+}
+
+/// A command that runs. It is killed, with what it started, when this is dropped and when this process
+/// is killed.
 pub(super) struct Running {
     child: Child,
+    group: Group,
     lines: Receiver<(Stream, Vec<u8>)>,
     program: String,
     /// How it ended, and until when what it left behind is listened to.
@@ -62,7 +100,9 @@ pub(super) fn start(
         .command
         .split_first()
         .map_or(("", [].as_slice()), |parts| (parts.0.as_str(), parts.1));
-    let mut child = Command::new(program)
+    let group = Group::new()?;
+    let mut command = Command::new(program);
+    command
         .args(arguments)
         .env_clear()
         .envs(environment)
@@ -70,9 +110,9 @@ pub(super) fn start(
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .map_err(NodeError::file("start", program))?;
+        .kill_on_drop(true);
+    group.adopt(&mut command);
+    let mut child = command.spawn().map_err(NodeError::file("start", program))?;
     let (sender, lines) = channel(WAITING);
     if let Some(pipe) = child.stdout.take() {
         tokio::spawn(forward(Stream::Out, pipe, sender.clone()));
@@ -80,7 +120,7 @@ pub(super) fn start(
     if let Some(pipe) = child.stderr.take() {
         tokio::spawn(forward(Stream::Err, pipe, sender));
     }
-    Ok(Running { child, lines, program: program.to_owned(), ended: None })
+    Ok(Running { child, group, lines, program: program.to_owned(), ended: None })
 }
 
 /// Sends what comes out of a pipe, line by line; very long lines in pieces.
@@ -104,7 +144,6 @@ impl Running {
     /// The next thing that happens; its end last, when everything it wrote was seen. Interrupting this
     /// process ends the command.
     pub(super) async fn next(&mut self) -> Result<Happened, NodeError> {
-        let failed = NodeError::file("wait for", &self.program);
         if let Some((exit, until)) = self.ended {
             let left = timeout_at(until, self.lines.recv()).await;
             return Ok(match left {
@@ -115,12 +154,12 @@ impl Running {
         tokio::select! {
             Some((stream, line)) = self.lines.recv() => Ok(Happened::Line(stream, line)),
             status = self.child.wait() => {
-                let exit = exit_of(status.map_err(failed)?);
+                let exit = exit_of(status.map_err(NodeError::file("wait for", &self.program))?);
                 self.ended = Some((exit, Instant::now() + LEFT_BEHIND));
                 Box::pin(self.next()).await
             }
             Ok(()) = tokio::signal::ctrl_c() => {
-                self.child.start_kill().map_err(failed)?;
+                self.group.kill();
                 Box::pin(self.next()).await
             }
         }

@@ -3,15 +3,16 @@
 use std::fs;
 
 use alloy_primitives::B256;
+use probity_chain::Registry;
 use probity_core::{
-    Digest, Finding,
+    Digest, Finding, Severity,
     keys::PublicKey,
-    records::{Run, record_id},
+    records::{Anchor, Run, record_id},
     statement::{Signed, Subject},
 };
 use probity_provenance::{
     command::{BUILD_TYPE, PROVENANCE_TYPE, Provenance},
-    run_log::{self, Exit, RUN_MARK_TYPE, RunMark},
+    run_log::{self, AnchoredHead, Exit, RUN_MARK_TYPE, RunMark},
     training::{RUN_TYPE, RunPredicate},
 };
 use serde::Serialize;
@@ -24,6 +25,8 @@ use crate::{NodeError, Workspace};
 pub enum RunState {
     /// Its command is not known to have ended: it runs, or was stopped half-way.
     Incomplete,
+    /// Its command ended, and what it put out could not be read.
+    Unpublished,
     /// Its command failed.
     Failed,
     /// Its command succeeded.
@@ -44,6 +47,8 @@ pub struct RunReport {
     pub entries: u64,
     /// Heads of it that were signed.
     pub marks: u64,
+    /// Heads of it that are on chain.
+    pub anchors: u64,
     /// When the last entry was written, Unix seconds.
     pub last: u64,
     /// Seconds of the longest silence.
@@ -68,13 +73,19 @@ impl Workspace {
         };
         let (log, problem) = run_log::read(id, &bytes);
         let marks = self.marks_of(&run).await?;
+        let anchors = self.anchors_of(&run).await?;
+        let heads: Vec<AnchoredHead> = anchors.iter().map(|(_, head)| *head).collect();
+        let every = said.as_ref().and_then(promised);
         let mut findings = log.compare(&marks);
+        // What is still to come is not missing.
+        findings.extend(log.compare_anchors(every, &heads));
         findings.extend(problem.map(|problem| Finding::error(problem.code(), id, problem)));
         if exit.is_some() && exit != log.exit {
             let message = "the log does not end as the run is said to";
             findings.push(Finding::error("run.log.unended", id, message));
         }
         let state = match exit {
+            None if self.has_kept_ending(id) => RunState::Unpublished,
             None => RunState::Incomplete,
             Some(exit) if exit.is_success() => RunState::Complete,
             Some(_) => RunState::Failed,
@@ -87,6 +98,7 @@ impl Workspace {
             exit,
             entries: log.entries(),
             marks: marks.len() as u64,
+            anchors: anchors.len() as u64,
             last: log.last,
             longest_gap: log.longest_gap,
             outputs: outputs.unwrap_or_default(),
@@ -109,10 +121,14 @@ impl Workspace {
             return Ok(None);
         }
         let report = self.run_report(record_id(run)).await?;
-        let state = match (report.state, report.exit, report.findings.first()) {
+        let is_broken = |finding: &&Finding| finding.severity == Severity::Error;
+        let state = match (report.state, report.exit, report.findings.iter().find(is_broken)) {
             (RunState::Complete, _, None) => return Ok(Some(report.outputs)),
             (RunState::Failed, Some(exit), _) => format!("failed: its command ended with {exit}"),
             (_, _, Some(finding)) => format!("has a broken log: {}", finding.message),
+            (RunState::Unpublished, ..) => {
+                format!("ended without its outputs: probity train finish {}", report.run)
+            }
             _ => "is not known to have ended".to_owned(),
         };
         Err(NodeError::RunState { run: report.run, state })
@@ -141,6 +157,30 @@ impl Workspace {
         Ok(marks)
     }
 
+    /// The heads of a run's log that its author put on chain, with what was put there.
+    pub(crate) async fn anchors_of(
+        &self,
+        run: &Run,
+    ) -> Result<Vec<(Anchor, AnchoredHead)>, NodeError> {
+        let id = record_id(run);
+        let mut found = Vec::new();
+        for row in self.index.records("anchor", None, u32::MAX).await? {
+            let Ok(anchor) = Self::body::<Anchor>(&row) else { continue };
+            if anchor.subject != id || anchor.author != run.author {
+                continue;
+            }
+            let call = Registry::recordOfCall { id: record_id(&anchor) };
+            let stored = self.chain().call(self.chain().contracts().registry, &call).await?;
+            // One that was only announced is no record.
+            if stored.kind != 0 {
+                let (entries, head) = (anchor.size, anchor.root.into());
+                let time = stored.time.to::<u64>();
+                found.push((anchor, AnchoredHead { entries, head, time }));
+            }
+        }
+        Ok(found)
+    }
+
     /// The statements of these marks.
     pub(crate) async fn mark_statements(&self, run: &Run) -> Result<Vec<Digest>, NodeError> {
         let author = PublicKey::Account(run.author).key_id();
@@ -150,4 +190,9 @@ impl Workspace {
             .filter(|row| row.predicate_type == RUN_MARK_TYPE && row.author == author);
         Ok(its.map(|row| row.digest).collect())
     }
+}
+
+/// How often a run that ended had promised heads on chain, in seconds.
+fn promised(said: &Provenance) -> Option<u64> {
+    said.build_definition.external_parameters.config.get("anchorEvery")?.as_u64()
 }

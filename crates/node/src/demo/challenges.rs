@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use alloy_primitives::{Address, B256};
+use alloy_primitives::Address;
 use probity_compute::{Outlier, Sample, outliers};
 use probity_core::{Digest, json};
 use probity_provenance::dataset::Item;
@@ -53,12 +53,20 @@ impl Story<'_> {
         ));
         self.mint("auditor", u128::from(BOND) * found.len() as u128).await?;
         let mut cases = Vec::with_capacity(found.len());
+        let mut unanswered = Vec::new();
         for outlier in &found {
-            cases.push(self.challenge_one(&items, outlier, &truth).await?);
+            let case = self.challenge_one(&items, outlier, &truth).await?;
+            // At once, while its window is open: authors watch for challenges of their works.
+            let is_first_fake = !case.is_true && cases.iter().all(|case: &Case| case.is_true);
+            if case.is_true || is_first_fake {
+                self.answer_and_rule(&case).await?;
+            } else {
+                unanswered.push(case.challenge.clone());
+            }
+            cases.push(case);
         }
         self.done(format!("challenged {}, {} at stake each", cases.len(), dollars(BOND.into())));
-        let answered = self.answer_and_rule(&cases).await?;
-        self.settle_unanswered(&cases, &answered).await?;
+        self.settle_unanswered(&unanswered).await?;
         let auditor = self.key("auditor")?;
         if let Some((owed, _)) = self.workspace.withdraw_bonds(&auditor, self.token).await? {
             self.done(format!("bonds worth {} go to the auditor", dollars(owed.saturating_to())));
@@ -104,6 +112,8 @@ impl Story<'_> {
             "neighbours": neighbours,
             "expectedLabel": outlier.expected,
         }))?;
+        // The author's bond too, so that answering takes no longer than it has to.
+        self.mint(&self.name_of(item.author)?, BOND.into()).await?;
         let auditor = self.key("auditor")?;
         let (challenge, _) = self
             .workspace
@@ -112,23 +122,16 @@ impl Story<'_> {
         Ok(Case { challenge, author: item.author, is_true: truth.contains(&item.digest) })
     }
 
-    /// Returns the ids of the cases that were answered; all of them are ruled on.
-    async fn answer_and_rule(&mut self, cases: &[Case]) -> Result<BTreeSet<B256>, NodeError> {
-        let defended = cases.iter().find(|case| !case.is_true).map(|case| case.challenge.id);
-        let mut answered = BTreeSet::new();
-        for case in cases.iter().filter(|c| c.is_true || Some(c.challenge.id) == defended) {
-            let name = self.name_of(case.author)?;
-            self.mint(&name, BOND.into()).await?;
-            let rebuttal = b"look at the picture: the label is right".to_vec();
-            let author = self.key(&name)?;
-            self.workspace.answer_challenge(&author, &case.challenge, rebuttal).await?;
-            self.rule(case).await?;
-            answered.insert(case.challenge.id);
-            let kept = if case.is_true { "it stays" } else { "it goes" };
-            self.done(format!("{name} answers; two of three arbiters looked at it: {kept}"));
-            self.workspace.withdraw_bonds(&author, self.token).await?;
-        }
-        Ok(answered)
+    async fn answer_and_rule(&mut self, case: &Case) -> Result<(), NodeError> {
+        let name = self.name_of(case.author)?;
+        let rebuttal = b"look at the picture: the label is right".to_vec();
+        let author = self.key(&name)?;
+        self.workspace.answer_challenge(&author, &case.challenge, rebuttal).await?;
+        self.rule(case).await?;
+        let kept = if case.is_true { "it stays" } else { "it goes" };
+        self.done(format!("{name} answers; two of three arbiters looked at it: {kept}"));
+        self.workspace.withdraw_bonds(&author, self.token).await?;
+        Ok(())
     }
 
     async fn rule(&self, case: &Case) -> Result<(), NodeError> {
@@ -145,19 +148,13 @@ impl Story<'_> {
         Ok(())
     }
 
-    async fn settle_unanswered(
-        &mut self,
-        cases: &[Case],
-        answered: &BTreeSet<B256>,
-    ) -> Result<(), NodeError> {
-        let open: Vec<&Case> =
-            cases.iter().filter(|case| !answered.contains(&case.challenge.id)).collect();
+    async fn settle_unanswered(&mut self, open: &[Challenge]) -> Result<(), NodeError> {
         let Some(last) = open.last() else { return Ok(()) };
-        let deadline = self.workspace.challenge_deadline(&last.challenge).await?;
+        let deadline = self.workspace.challenge_deadline(last).await?;
         self.wait_until_after(deadline).await?;
         let auditor = self.key("auditor")?;
-        for case in &open {
-            self.workspace.settle_challenge(&auditor, &case.challenge).await?;
+        for challenge in open {
+            self.workspace.settle_challenge(&auditor, challenge).await?;
         }
         self.done(format!("{} went unanswered: removed from the dataset", open.len()));
         Ok(())

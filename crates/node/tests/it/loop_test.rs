@@ -77,6 +77,9 @@ fn labels_are_no_stronger_than_their_evidence(report: &Report, chain: Label) {
         ("run.committed-first", chain),
         ("checkpoint.trained", Label::Attested),
         ("checkpoint.files", Label::Verified),
+        ("model-key.derived", Label::Verified),
+        ("inference.proof", Label::Verified),
+        ("inference.not-shown", Label::Missing),
         ("model.statement", Label::Verified),
         ("payout.computed", Label::Verified),
         ("payout.accepted", chain),
@@ -96,6 +99,9 @@ fn labels_are_no_stronger_than_their_evidence(report: &Report, chain: Label) {
     assert_eq!(say("is the trainer's word"), Label::Attested);
     assert_eq!(say("hold the rights they claim"), Label::Asserted);
     assert_eq!(say("no policy on the model's use"), Label::Missing);
+    assert_eq!(say("were made by checkpoint"), Label::Verified);
+    assert_eq!(say("proved them, by its word"), Label::Attested);
+    assert_eq!(say("as accurate as the float one"), Label::Missing);
     assert_eq!(say("no zero-knowledge proof"), Label::Missing);
     assert_eq!(say("heldOutAccuracyPercent"), Label::Attested);
 }

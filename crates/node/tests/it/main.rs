@@ -6,6 +6,7 @@ mod bound_keys;
 mod checkpoints;
 mod faults;
 mod hostile_exporter;
+mod inferences;
 mod loop_test;
 mod parties;
 mod runs;

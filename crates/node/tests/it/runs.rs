@@ -7,26 +7,31 @@ use probity_chain::{Registry, convert};
 use probity_core::{
     Label,
     dsse::Envelope,
-    records::{Checkpoint, Run, record_id},
+    records::{Anchor, Checkpoint, Run, record_id},
     statement::{self, Signed, Statement},
 };
 use probity_node::{CommandPlan, CommandRun, NodeError, RunState};
 use probity_provenance::{
-    bundle::{Files, Inclusions, LOG_INCLUSION, STATEMENTS, run_log_name},
+    bundle::{Files, Inclusions, RECORDS, Records, STATEMENTS, run_log_name},
     command::{PROVENANCE_TYPE, Provenance},
     run_log::{Event, Exit, RUN_MARK_TYPE, Writer},
     training::{CHECKPOINT_TYPE, CheckpointPredicate, files_digest},
 };
-use serde_json::Value;
 
 use crate::checkpoints::{Trainer, errors, label};
 
 impl Trainer {
     async fn command(&mut self, script: &str) -> CommandRun {
-        self.marked_command(script, Duration::from_hours(1)).await
+        let hour = Duration::from_hours(1);
+        self.marked_command(script, hour, Some(hour)).await
     }
 
-    async fn marked_command(&mut self, script: &str, mark_every: Duration) -> CommandRun {
+    async fn marked_command(
+        &mut self,
+        script: &str,
+        mark_every: Duration,
+        anchor_every: Option<Duration>,
+    ) -> CommandRun {
         let plan = CommandPlan {
             dataset: self.dataset,
             command: ["sh", "-c", script].map(str::to_owned).into(),
@@ -36,6 +41,7 @@ impl Trainer {
             secrets: vec![],
             inputs: vec![],
             mark_every,
+            anchor_every,
         };
         let key = self.party.key.clone();
         self.party.workspace.run_command(&key, &plan, &mut |_| {}).await.unwrap()
@@ -96,9 +102,9 @@ impl Trainer {
     pub(crate) async fn add_statement(&self, files: &mut Files, envelope: &Envelope) {
         let digest = envelope.payload_digest();
         let proof = self.party.workspace.prove_logged(&digest).await.unwrap();
-        let mut inclusions: Inclusions = serde_json::from_slice(&files[LOG_INCLUSION]).unwrap();
-        inclusions.insert(digest, proof.inclusion);
-        files.insert(LOG_INCLUSION.to_owned(), serde_json::to_vec(&inclusions).unwrap());
+        let mut inclusions = Inclusions::read(files).unwrap();
+        inclusions.0.insert(digest, proof.inclusion);
+        inclusions.write(files).unwrap();
         files.insert(format!("{STATEMENTS}{digest}.json"), envelope.to_json().unwrap());
     }
 }
@@ -111,12 +117,9 @@ pub(crate) fn without(files: &Files, is_out: &dyn Fn(&Signed) -> bool) -> Files 
         !is_statement || !is_out(&statement::open(bytes).unwrap())
     });
     let kept: Vec<String> = files.keys().cloned().collect();
-    let mut inclusions: Value = serde_json::from_slice(&files[LOG_INCLUSION]).unwrap();
-    inclusions
-        .as_object_mut()
-        .unwrap()
-        .retain(|digest, _| kept.contains(&format!("statements/{digest}.json")));
-    files.insert(LOG_INCLUSION.to_owned(), serde_json::to_vec(&inclusions).unwrap());
+    let mut inclusions = Inclusions::read(&files).unwrap();
+    inclusions.0.retain(|digest, _| kept.contains(&format!("{STATEMENTS}{digest}.json")));
+    inclusions.write(&mut files).unwrap();
     files
 }
 
@@ -166,13 +169,67 @@ async fn a_long_run_is_marked_while_it_runs() {
     let mut trainer = Trainer::new().await;
     // Runs until its log says three times that it does.
     let script = "until [ \"$(grep -c alive \"$PROBITY_OUT/../log.jsonl\")\" -ge 3 ]; do :; done";
-    let done = trainer.marked_command(script, Duration::from_millis(20)).await;
-    assert_eq!(done.exit, Exit::Code(0));
+    let done = trainer.marked_command(script, Duration::from_millis(20), None).await;
+    assert_eq!((done.exit, done.anchors), (Exit::Code(0), 0));
     // The start, the end, and each time it was alive.
     assert!(done.marks >= 5 && done.entries == done.marks, "{done:?}");
     let report = trainer.party.workspace.run_report(done.run).await.unwrap();
     assert_eq!((report.state, report.marks), (RunState::Complete, done.marks));
     assert!(report.findings.is_empty(), "{:?}", report.findings);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn heads_of_a_runs_log_are_on_chain_and_left_out_or_false_ones_are_found() {
+    let mut trainer = Trainer::new().await;
+    let model = trainer.party.model().await;
+    let script = "until [ \"$(grep -c alive \"$PROBITY_OUT/../log.jsonl\")\" -ge 2 ]; do :; done
+                  echo w > $PROBITY_OUT/w";
+    let (hour, often) = (Duration::from_hours(1), Duration::from_millis(20));
+    let done = trainer.marked_command(script, hour, Some(often)).await;
+    // The start, the end, and each time between.
+    assert!(done.anchors >= 4 && done.anchors == done.marks, "{done:?}");
+    let report = trainer.party.workspace.run_report(done.run).await.unwrap();
+    assert_eq!((report.anchors, report.findings), (done.anchors, vec![]));
+    trainer.register_outputs(model, &done).await.unwrap();
+    let files = trainer.export_of(model).await;
+    let report = trainer.audit(files.clone()).await;
+    assert_eq!(errors(&report), Vec::<&str>::new());
+    assert_eq!(label(&report, "run.anchored"), Some(Label::Attested));
+
+    // The exporter leaves out the last one, or all of them.
+    let mut records: Records = serde_json::from_slice(&files[RECORDS]).unwrap();
+    let is_head = |anchor: &Anchor| anchor.subject == done.run;
+    let last = records.anchors.iter().filter(|anchor| is_head(anchor)).map(|it| it.size).max();
+    records.anchors.retain(|anchor| !is_head(anchor) || Some(anchor.size) != last);
+    let with = |records: &Records| {
+        let mut files = files.clone();
+        files.insert(RECORDS.to_owned(), serde_json::to_vec(records).unwrap());
+        files
+    };
+    let report = trainer.audit(with(&records)).await;
+    assert_eq!(label(&report, "run.anchored"), Some(Label::Missing));
+    let missing = report.findings.iter().filter(|it| it.code == "run.log.anchor.missing");
+    assert_eq!(missing.count(), 1);
+    records.anchors.retain(|anchor| !is_head(anchor));
+    let report = trainer.audit(with(&records)).await;
+    let missing = report.findings.iter().filter(|it| it.code == "run.log.anchor.missing");
+    assert_eq!(missing.count(), 2);
+
+    // The trainer puts another story on chain.
+    let anchor = Anchor {
+        subject: done.run,
+        root: B256::repeat_byte(9),
+        size: 2,
+        statement: B256::repeat_byte(9),
+        author: trainer.party.key.address().unwrap(),
+    };
+    let Anchor { subject, root, size, statement, .. } = anchor;
+    let call = Registry::anchorCall { subject, root, size, statement };
+    let chain = trainer.party.workspace.chain();
+    chain.send(&trainer.party.key, chain.contracts().registry, &call).await.unwrap();
+    let files = trainer.export_of(model).await;
+    let report = trainer.audit(files).await;
+    assert_eq!(errors(&report), ["run.log.anchor.mismatch"]);
 }
 
 /// A trainer whose command failed cannot tell another story later, nor register what it left behind.

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Audit,
     data::Manifests,
+    inference::Inference,
     money::Payout,
     signed::{Batches, Statements},
 };
@@ -71,6 +72,7 @@ pub(super) struct Facts {
     pub(super) statements: Statements,
     pub(super) batches: Batches,
     pub(super) manifests: Manifests,
+    pub(super) inferences: Vec<Inference>,
     pub(super) payouts: Vec<Payout>,
 }
 
@@ -123,6 +125,15 @@ fn model(audit: &Audit<'_>, facts: &Facts) -> Vec<Point> {
         for (name, value) in said.iter().flat_map(|said| &said.metrics) {
             points.push(point(Label::Attested, format!("{name} = {value}, says the trainer")));
         }
+    }
+    for inference in &facts.inferences {
+        let proved = inference.said.proved;
+        let text = format!(
+            "outputs {} of inputs {} were made by checkpoint {}, quantised",
+            proved.output, proved.input, inference.checkpoint
+        );
+        // The proof holds; how well its key is tied to the checkpoint decides.
+        points.push(point(inference.tie, text));
     }
     points
 }
@@ -187,6 +198,11 @@ fn operator(audit: &Audit<'_>, facts: &Facts) -> Vec<Point> {
             "that the run was not started before, and gave exactly these weights, is the trainer's word",
         ));
     }
+    for inference in &facts.inferences {
+        let (who, proved) = (inference.said.author, inference.said.proved);
+        let text = format!("`{who}` made outputs {} and proved them, by its word", proved.output);
+        points.push(point(Label::Attested, text));
+    }
     points
 }
 
@@ -214,7 +230,7 @@ fn evidence(audit: &Audit<'_>) -> Vec<Point> {
         audit.claims.iter().map(|claim| point(claim.label, claim.text.clone())).collect();
     points.push(point(
         Label::Missing,
-        "no zero-knowledge proof, TEE attestation or re-execution of the run",
+        "no zero-knowledge proof, TEE attestation or re-execution of the training run",
     ));
     points
 }

@@ -39,6 +39,7 @@ impl Audit<'_> {
         batches: &Batches,
     ) -> Manifests {
         let opt_outs = self.check_opt_outs(statements);
+        self.check_evidence(statements);
         let datasets = self.records.datasets.clone();
         let mut manifests = Manifests::new();
         // What challenges removed from each version and from those before it.

@@ -122,6 +122,7 @@ impl Audit<'_> {
         wanted.extend(records.runs.iter().map(|r| (record_id(r), Kind::Run, r.author)));
         wanted.extend(records.models.iter().map(|r| (record_id(r), Kind::Model, r.author)));
         wanted.extend(records.lineage().map(|r| (record_id(r), Kind::Checkpoint, r.author)));
+        wanted.extend(records.model_keys.iter().map(|r| (record_id(r), Kind::ModelKey, r.author)));
         let mut seen = BTreeSet::new();
         for (id, ..) in &wanted {
             if !seen.insert(*id) {

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use alloy_primitives::B256;
+use alloy_primitives::{Address, B256};
 use probity_core::{
     Digest, Label,
     binding::{KEY_BINDING_TYPE, KeyBinding},
@@ -11,13 +11,14 @@ use probity_core::{
     records::record_id,
 };
 
-use super::{Audit, answers::Facts, runs, signed::Statements};
+use super::{Audit, answers::Facts, inference, runs, signed::Statements};
 use crate::{
     bundle,
     command::PROVENANCE_TYPE,
     dataset::{DATASET_TYPE, DatasetPredicate},
     erasure::ERASURE_TYPE,
-    optout::OPT_OUT_TYPE,
+    inference::{INFERENCE_TYPE, MODEL_KEY_TYPE, ModelKeyPredicate},
+    optout::{OPT_OUT_TYPE, OptOutPredicate},
     payout::PAYOUT_TYPE,
     run_log::RUN_MARK_TYPE,
     training::{CHECKPOINT_TYPE, CheckpointPredicate, MODEL_TYPE, ModelPredicate},
@@ -138,8 +139,17 @@ impl Audit<'_> {
         for id in records.runs.iter().map(record_id).filter(|id| !runs.contains(id)) {
             found.push(("run", id));
         }
+        let lineage: BTreeSet<B256> = records.lineage().map(record_id).collect();
+        for record in &records.model_keys {
+            if !lineage.contains(&record.checkpoint) {
+                found.push(("model key", record_id(record)));
+            }
+        }
+        let trainers: BTreeSet<(B256, Address)> =
+            records.runs.iter().map(|run| (record_id(run), run.author)).collect();
         for record in &records.anchors {
-            if !is_source(record.statement) && !deny_lists.contains(&record.root) {
+            let is_data = is_source(record.statement) || deny_lists.contains(&record.root);
+            if !is_data && !trainers.contains(&(record.subject, record.author)) {
                 found.push(("anchor", record_id(record)));
             }
         }
@@ -159,6 +169,7 @@ impl Audit<'_> {
         named.extend(records.models.iter().map(|record| Digest::from(record.statement)));
         named.extend(records.runs.iter().map(|record| Digest::from(record.statement)));
         named.extend(records.lineage().map(|record| Digest::from(record.statement)));
+        named.extend(records.model_keys.iter().map(|record| Digest::from(record.statement)));
         let manifests: BTreeSet<Digest> =
             records.datasets.iter().map(|record| Digest::from(record.manifest)).collect();
         let works: BTreeSet<Digest> = (facts.batches.values())
@@ -169,6 +180,7 @@ impl Audit<'_> {
             .map(|(_, bytes)| Digest::of(bytes))
             .collect();
         let runs_of: BTreeSet<B256> = records.runs.iter().map(record_id).collect();
+        let keys_of: BTreeSet<B256> = records.model_keys.iter().map(record_id).collect();
         let is_named = |digest: &Digest| named.contains(digest);
         let others = facts
             .statements
@@ -177,7 +189,10 @@ impl Audit<'_> {
         let keys: BTreeSet<String> =
             others.flat_map(|signed| signed.signers.iter().map(PublicKey::key_id)).collect();
         let related = facts.statements.iter().filter(|(digest, signed)| {
-            let about = |set: &BTreeSet<Digest>| set.iter().any(|digest| signed.is_about(digest));
+            let mut subjects = signed.statement.subject.iter();
+            let mut about = |set: &BTreeSet<Digest>| {
+                subjects.any(|subject| set.contains(&subject.digest.sha256))
+            };
             match signed.statement.predicate_type.as_str() {
                 OPT_OUT_TYPE => true,
                 ERASURE_TYPE => about(&works),
@@ -189,6 +204,9 @@ impl Audit<'_> {
                 }
                 PROVENANCE_TYPE | RUN_MARK_TYPE => {
                     runs::run_of(&signed.statement).is_some_and(|run| runs_of.contains(&run))
+                }
+                INFERENCE_TYPE => {
+                    inference::key_of(&signed.statement).is_some_and(|key| keys_of.contains(&key))
                 }
                 _ => is_named(digest),
             }
@@ -214,16 +232,31 @@ impl Audit<'_> {
             bundle::HEADER,
             bundle::STATE,
             bundle::LOG_CHECKPOINT,
-            bundle::LOG_INCLUSION,
         ];
         let mut known: BTreeSet<String> = fixed.map(str::to_owned).into();
+        known.extend(bundle::inclusion_files(self.sealed.files));
         let has_files = self.sealed.files.keys().any(|name| name.starts_with(bundle::MODEL));
         known.extend((!has_files).then(|| bundle::LISTING.to_owned()));
         known.extend(self.is_signed(facts).then(|| bundle::MODEL_SIGNATURE.to_owned()));
         let ended = facts.statements.values().filter_map(|signed| runs::run_of(&signed.statement));
         known.extend(ended.map(bundle::run_log_name));
+        for (digest, signed) in &facts.statements {
+            let said = signed.statement.predicate::<ModelKeyPredicate>(MODEL_KEY_TYPE);
+            if let Ok(said) = said {
+                known.insert(bundle::model_key_name(said.key.keccak256));
+                known.insert(bundle::calibration_name(&said.quantisation.calibration.sha256));
+            }
+            if signed.statement.predicate_type == INFERENCE_TYPE {
+                known.insert(bundle::proof_name(digest));
+            }
+        }
         for dataset in &self.records.datasets {
             known.insert(bundle::manifest_name(&dataset.manifest.into()));
+        }
+        for signed in facts.statements.values() {
+            let said = signed.statement.predicate::<OptOutPredicate>(OPT_OUT_TYPE);
+            let evidence = said.map(|said| said.evidence).unwrap_or_default();
+            known.extend(evidence.iter().map(|it| bundle::reservation_name(&it.digest)));
         }
         for manifest in facts.manifests.values() {
             known.insert(bundle::deny_list_name(&manifest.deny_list));

@@ -14,7 +14,7 @@ use super::{Audit, signed::Statements};
 use crate::{
     bundle,
     command::{BUILD_TYPE, CommandConfig, PROVENANCE_TYPE, Provenance},
-    run_log::{self, RUN_MARK_TYPE, RunMark},
+    run_log::{self, AnchoredHead, RUN_MARK_TYPE, RunLog, RunMark},
 };
 
 /// The run that a statement about a command is about.
@@ -90,11 +90,21 @@ impl Audit<'_> {
             let finding = probity_core::Finding::warning("run.input.changed", id, text);
             self.findings.push(finding);
         }
-        self.check_run_log(run, &said, statements);
+        if let Some(time) = &metadata.outputs_read_on {
+            let text = format!("its outputs were read at {time}, after its end");
+            self.findings.push(probity_core::Finding::warning("run.outputs.late", id, text));
+        }
+        self.check_run_log(run, &said, &committed, statements);
     }
 
     /// The log is one chain from the run's record to the command's end, and every signed mark is of it.
-    fn check_run_log(&mut self, run: &Run, said: &Provenance, statements: &Statements) {
+    fn check_run_log(
+        &mut self,
+        run: &Run,
+        said: &Provenance,
+        committed: &CommandConfig,
+        statements: &Statements,
+    ) {
         let id = record_id(run);
         let is_its = |mark: &RunMark| mark.run == id && mark.author == run.author;
         let marks = statements.values().filter_map(|signed| {
@@ -128,6 +138,34 @@ impl Audit<'_> {
             self.claim("run.log", Label::Verified, text);
         }
         self.findings.extend(found);
+        self.check_anchors(run, &log, committed.anchor_every);
+    }
+
+    /// The heads of the log that are on chain are the log's, and as many as were promised.
+    fn check_anchors(&mut self, run: &Run, log: &RunLog, every: Option<u64>) {
+        let (id, registry) = (record_id(run), self.sealed.index.chain.registry);
+        let its = self.records.anchors.iter();
+        let its = its.filter(|anchor| anchor.subject == id && anchor.author == run.author);
+        let heads = its.filter_map(|anchor| {
+            let time = self.ledger.record(registry, record_id(anchor))?.time;
+            Some(AnchoredHead { entries: anchor.size, head: anchor.root.into(), time })
+        });
+        let heads: Vec<AnchoredHead> = heads.collect();
+        let found = log.compare_anchors(every, &heads);
+        let (label, text) = match every {
+            Some(every) if found.is_empty() => {
+                let count = heads.len();
+                let text = format!(
+                    "{count} heads of the log of run {id} are on chain: its start, its end, and one \
+                     every {every} s between"
+                );
+                (self.chain_label, text)
+            }
+            Some(_) => (Label::Missing, format!("heads of the log of run {id} are not on chain")),
+            None => (Label::Missing, format!("no head of the log of run {id} was to be on chain")),
+        };
+        self.findings.extend(found);
+        self.claim("run.anchored", label, text);
     }
 
     /// The files of a checkpoint that came out of a command are among those it put out.

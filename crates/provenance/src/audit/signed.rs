@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use alloy_primitives::Address;
+use alloy_primitives::{Address, B256};
 use probity_core::{
-    Digest, Label,
+    Digest, Finding, Label,
     binding::{KEY_BINDING_TYPE, KeyRing},
     keys::PublicKey,
     log::{Checkpoint, VerifierKey, leaf_hash},
@@ -18,7 +18,8 @@ use crate::{
     command::{PROVENANCE_TYPE, Provenance},
     content::Batch,
     erasure::{ERASURE_TYPE, Erasure},
-    optout,
+    optout::{self, Evidence, OptOutPredicate},
+    reservation::{Decisions, Read},
 };
 
 /// Checked statements by the digest of their payload.
@@ -43,7 +44,7 @@ fn is_signed_by_author(signed: &Signed) -> bool {
 impl<'a> Audit<'a> {
     pub(super) fn check_statements(&mut self) -> Statements {
         let mut statements = Statements::new();
-        let inclusions: Inclusions = self.json_file(bundle::LOG_INCLUSION).unwrap_or_default();
+        let inclusions = self.inclusions();
         let checkpoint = self.check_log();
         let (opened, ring) = self.open_statements();
         let mut bound = 0;
@@ -55,7 +56,7 @@ impl<'a> Audit<'a> {
             }
             let bytes = self.sealed.files.get(name).map(Vec::as_slice).unwrap_or_default();
             let leaf = leaf_hash(Digest::of(bytes).as_bytes());
-            let included = checkpoint.as_ref().zip(inclusions.get(&signed.digest)).is_some_and(
+            let included = checkpoint.as_ref().zip(inclusions.0.get(&signed.digest)).is_some_and(
                 |(checkpoint, proof)| checkpoint.verify_inclusion(&leaf, proof).is_ok(),
             );
             if !included {
@@ -74,6 +75,17 @@ impl<'a> Audit<'a> {
             self.claim("statements.bound-keys", Label::Attested, text);
         }
         statements
+    }
+
+    fn inclusions(&mut self) -> Inclusions {
+        let first = bundle::inclusions_name(0);
+        if self.file(&first).is_none() {
+            self.broken("bundle.file.missing", first, "the audit needs it");
+        }
+        Inclusions::read(self.sealed.files).unwrap_or_else(|(name, error)| {
+            self.broken("bundle.file.malformed", name, error);
+            Inclusions::default()
+        })
     }
 
     /// The statements whose signatures hold, and the keys that accounts let sign for them.
@@ -134,6 +146,7 @@ impl<'a> Audit<'a> {
     /// Content batches, each with its root on chain.
     pub(super) fn check_batches(&mut self, statements: &Statements) -> Batches {
         let mut batches = Batches::new();
+        let anchors: BTreeSet<B256> = self.records.anchors.iter().map(record_id).collect();
         let contents = statements
             .values()
             .filter(|s| s.statement.predicate_type == crate::content::CONTENT_TYPE);
@@ -145,7 +158,7 @@ impl<'a> Audit<'a> {
                     continue;
                 }
             };
-            if !self.records.anchors.contains(&batch.anchor()) {
+            if !anchors.contains(&record_id(&batch.anchor())) {
                 self.broken(
                     "content.not-anchored",
                     signed.digest,
@@ -201,11 +214,12 @@ impl<'a> Audit<'a> {
     /// statement behind it is in the bundle, it must say the same.
     pub(super) fn check_opt_outs(&mut self, statements: &Statements) -> OptOuts {
         let records = self.records.opt_outs.clone();
+        let registered: BTreeSet<B256> = records.iter().map(record_id).collect();
         for signed in
             statements.values().filter(|s| s.statement.predicate_type == optout::OPT_OUT_TYPE)
         {
             match optout::open(signed) {
-                Ok(stated) if records.iter().any(|record| stated.contains(record)) => {}
+                Ok(stated) if stated.iter().any(|of| registered.contains(&record_id(of))) => {}
                 Ok(_) => {
                     let message = "none of its works is registered by it";
                     self.broken("opt-out.not-registered", signed.digest, message);
@@ -221,6 +235,67 @@ impl<'a> Audit<'a> {
             *earlier = (*earlier).min((stored.time, record.author));
         }
         found
+    }
+
+    /// The documents that opt-outs rest on, read again. An opt-out stands by its author's word; that
+    /// others' documents say the same is more. More documents never lift what one reserves.
+    pub(super) fn check_evidence(&mut self, statements: &Statements) {
+        let (mut verified, mut missing) = (0, 0);
+        for signed in
+            statements.values().filter(|s| s.statement.predicate_type == optout::OPT_OUT_TYPE)
+        {
+            let said = signed.statement.predicate::<OptOutPredicate>(optout::OPT_OUT_TYPE);
+            let evidence = said.map(|said| said.evidence).unwrap_or_default();
+            if evidence.is_empty() {
+                continue;
+            }
+            let (read, is_whole) = self.read_evidence(&evidence);
+            if Decisions::of(read.statements).reserve_training() {
+                verified += 1;
+            } else if is_whole {
+                let message = "the documents it names do not reserve training";
+                let code = "opt-out.evidence.not-reserving";
+                self.findings.push(Finding::warning(code, signed.digest, message));
+            } else {
+                missing += 1;
+            }
+        }
+        if verified > 0 {
+            let text =
+                format!("{verified} opt-outs rest on documents that reserve training, read again");
+            self.claim("opt-outs.evidence", Label::Verified, text);
+        }
+        if missing > 0 {
+            let text = format!(
+                "{missing} opt-outs name documents that are not in the bundle or are not read here"
+            );
+            self.claim("opt-outs.evidence.missing", Label::Missing, text);
+        }
+    }
+
+    /// What the documents say that are in the bundle, and whether all are.
+    fn read_evidence(&mut self, evidence: &[Evidence]) -> (Read, bool) {
+        let (mut all, mut is_whole) = (Read::default(), true);
+        for Evidence { source, digest, location } in evidence {
+            let name = bundle::reservation_name(digest);
+            let Some(bytes) = self.file(&name) else {
+                is_whole = false;
+                continue;
+            };
+            if Digest::of(bytes) != *digest {
+                self.broken("opt-out.evidence.mismatch", name, "not the document it is named for");
+                continue;
+            }
+            match source.read(bytes, location.as_deref().unwrap_or_default()) {
+                Some(Ok(read)) => all.extend(read),
+                Some(Err(error)) => {
+                    let code = "opt-out.evidence.malformed";
+                    self.findings.push(Finding::warning(code, name, error));
+                }
+                None => is_whole = false,
+            }
+        }
+        (all, is_whole)
     }
 
     /// The list a manifest was checked against, each entry backed by an opt-out.

@@ -42,7 +42,7 @@ fn field(line: &str) -> Option<&str> {
     name.trim().eq_ignore_ascii_case("content-usage").then_some(value)
 }
 
-fn read_value(read: &mut Read, digest: Digest, value: &str) {
+pub(super) fn read_value(read: &mut Read, digest: Digest, value: &str) {
     let value = value.trim();
     let dictionary = match Parser::new(value).parse::<Dictionary>() {
         Ok(dictionary) => dictionary,

@@ -11,11 +11,12 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{
-    MAX_STATEMENTS, Read, ReservationError, Standard, Statement, Use, evidence, quoted, text,
+    MAX_STATEMENTS, Read, ReservationError, Standard, Statement, Use, evidence,
+    path::{Pattern, UrlPath},
+    publication::properties,
+    quoted, text,
 };
 
-/// Longest path, in bytes, that is matched against a file's patterns.
-const MAX_LOCATION: usize = 2048;
 /// What a reservation of text and data mining covers.
 const COVERED: [Use; 3] = [Use::DataMining, Use::AiTraining, Use::AiGenerativeTraining];
 /// The protocol's two properties.
@@ -30,8 +31,8 @@ struct Rule {
     tdm_policy: Option<Value>,
 }
 
-/// Reads a reservation in any of the three forms, told apart by how it begins: `[` a file of rules,
-/// `<` an HTML document, anything else header fields. `location` is the path of the work's URL; only
+/// Reads a reservation in any of the forms, told apart by how it begins: `[` a file of rules, `<` an
+/// HTML document or what [`super::publication::documents`] gives, anything else header fields. `location` is the path of the work's URL; only
 /// a file of rules looks at it.
 ///
 /// # Errors
@@ -41,22 +42,23 @@ pub fn read(bytes: &[u8], location: &str) -> Result<Read, ReservationError> {
     let text = text(bytes, Standard::TdmRepFile)?.trim_start_matches('\u{feff}').trim_start();
     match text.bytes().next() {
         Some(b'[') => read_file(text, digest, location),
-        Some(b'<') => Ok(read_pairs(&meta(text), Standard::TdmRepHtml, digest)),
+        Some(b'<') => {
+            let (standard, pairs) =
+                properties(text).unwrap_or_else(|| (Standard::TdmRepHtml, meta(text)));
+            Ok(read_pairs(&pairs, standard, digest))
+        }
         _ => Ok(read_pairs(&header(text), Standard::TdmRepHeader, digest)),
     }
 }
 
 /// The first rule whose pattern matches holds.
 fn read_file(text: &str, digest: Digest, location: &str) -> Result<Read, ReservationError> {
-    if !location.starts_with('/') || location.len() > MAX_LOCATION {
-        return Err(ReservationError::Location(quoted(location)));
-    }
+    let path = UrlPath::new(location)?;
     let rules: Vec<Rule> = serde_json::from_str(text)
         .map_err(|source| ReservationError::Json { standard: Standard::TdmRepFile, source })?;
     if rules.len() > MAX_STATEMENTS {
         return Err(ReservationError::TooMany(rules.len()));
     }
-    let path = normal(location, true);
     let mut read = Read::default();
     for (position, rule) in rules.into_iter().enumerate() {
         let Some(pattern) = rule.location.as_ref().and_then(Value::as_str) else {
@@ -66,7 +68,7 @@ fn read_file(text: &str, digest: Digest, location: &str) -> Result<Read, Reserva
             read.findings.push(finding);
             continue;
         };
-        if !matches(&normal(pattern, false), &path) {
+        if !Pattern::new(pattern).matches(&path) {
             continue;
         }
         let said = rule.tdm_reservation.map(|value| value.to_string());
@@ -129,59 +131,6 @@ fn said_so(
         part: part.to_owned(),
         note: note.clone(),
     }));
-    true
-}
-
-/// A path or pattern in one spelling: unreserved characters plain, all others that were
-/// percent-encoded with upper-case digits. In a path, what means something in a pattern is encoded.
-fn normal(text: &str, is_path: bool) -> Vec<u8> {
-    let bytes = text.as_bytes();
-    let mut normal = Vec::with_capacity(bytes.len());
-    let mut position = 0;
-    while let Some(&byte) = bytes.get(position) {
-        position += 1;
-        let digits = bytes.get(position..position + 2).filter(|_| byte == b'%');
-        let decoded = digits
-            .and_then(|digits| std::str::from_utf8(digits).ok())
-            .filter(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()))
-            .and_then(|digits| u8::from_str_radix(digits, 16).ok());
-        let (value, was_encoded) = decoded.map_or((byte, false), |value| (value, true));
-        position += if was_encoded { 2 } else { 0 };
-        let is_unreserved = value.is_ascii_alphanumeric() || b"-._~".contains(&value);
-        let means_something = is_path && b"*$".contains(&value);
-        if (was_encoded && !is_unreserved) || means_something {
-            normal.extend_from_slice(format!("%{value:02X}").as_bytes());
-        } else {
-            normal.push(value);
-        }
-    }
-    normal
-}
-
-/// Whether a pattern matches the beginning of a path: `*` stands for any characters, `$` for the
-/// path's end. Takes the earliest place for each literal part, so it never tries again.
-fn matches(pattern: &[u8], path: &[u8]) -> bool {
-    let (pattern, to_end) =
-        pattern.strip_suffix(b"$").map_or((pattern, false), |pattern| (pattern, true));
-    let mut parts = pattern.split(|byte| *byte == b'*');
-    let first = parts.next().unwrap_or_default();
-    let Some(mut rest) = path.strip_prefix(first) else { return false };
-    let mut parts = parts.peekable();
-    if parts.peek().is_none() {
-        return !to_end || rest.is_empty();
-    }
-    while let Some(part) = parts.next() {
-        if to_end && parts.peek().is_none() {
-            return rest.ends_with(part);
-        }
-        if part.is_empty() {
-            continue;
-        }
-        let Some(at) = rest.windows(part.len()).position(|window| window == part) else {
-            return false;
-        };
-        rest = rest.get(at + part.len()..).unwrap_or_default();
-    }
     true
 }
 
@@ -320,22 +269,6 @@ mod tests {
         assert_eq!(permission(script, "/"), None);
         let other = "<META CONTENT='1' Name=TDM-Reservation />";
         assert_eq!(permission(other, "/"), Some(Permission::Deny));
-    }
-
-    /// The protocol's pattern language, with the examples of its table.
-    #[test]
-    fn patterns() {
-        let holds = |pattern, path| matches(&normal(pattern, false), &normal(path, true));
-        assert!(holds("/this/path/exactly$", "/this/path/exactly"));
-        assert!(!holds("/this/path/exactly$", "/this/path/exactly/not"));
-        assert!(holds("/this/*/then", "/this/and/that/then/more"));
-        assert!(!holds("/this/*/then", "/this/then"));
-        assert!(holds("/path/foo-%24", "/path/foo-$"));
-        assert!(holds("/*.jpg$", "/a.jpg.jpg") && !holds("/*.jpg$", "/a.jpg?x"));
-        assert!(holds("/a%62c", "/abc") && holds("/abc", "/%61bc"));
-        assert!(holds("/a%2fb", "/a%2Fb") && !holds("/a%2fb", "/a/b"));
-        assert!(!holds("/ab*bc$", "/abc"));
-        assert!(holds("*", "/") && holds("/**$", "/") && holds("$", "") && !holds("$", "x"));
     }
 
     #[test]

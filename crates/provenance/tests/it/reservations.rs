@@ -1,7 +1,9 @@
 //! Reservations of any bytes, and how they are combined.
 
 use probity_core::{Digest, licence::Permission};
-use probity_provenance::reservation::{Decisions, Standard, Statement, Use, aipref, cawg, tdmrep};
+use probity_provenance::reservation::{
+    Decisions, Standard, Statement, Use, aipref, cawg, publication, robots, tdmrep,
+};
 use proptest::prelude::*;
 
 const USES: [Use; 5] =
@@ -42,6 +44,11 @@ fn documents() -> impl Strategy<Value = Vec<u8>> {
         r#"[{"location": "/a*b$", "tdm-reservation": 1, "tdm-policy": "https://x"}]"#,
         "HTTP/1.1 200 OK\r\ntdm-reservation: 1\r\nContent-Usage: train-ai=n;a=1, search=y\r\n",
         "<html><!-- x --><script></script><meta name='tdm-reservation' content=1></html>",
+        "<package prefix='a: http://www.w3.org/ns/tdmrep#'><meta property='a:reservation'>&#49;</meta>\
+         <meta name='tdm:policy' content='&lt;'/></package>",
+        "%PDF-1<?xpacket begin=''?><x:RDF xmlns:x='y' xmlns:t='http://www.w3.org/ns/tdmrep/' \
+         t:policy='p'><t:reservation>1</t:reservation></x:RDF><?xpacket end='w'?>",
+        "User-agent: *\nDisallow: /a\nContent-Usage: /a* train-ai=n, search=y # x\n",
         r#"{"label": "cawg.training-mining", "data": {"entries": {"cawg.ai_training":
             {"use": "constrained", "constraint_info": "x"}, "c2pa.data_mining": {"use": 1}}}}"#,
     ]);
@@ -60,10 +67,18 @@ fn documents() -> impl Strategy<Value = Vec<u8>> {
 proptest! {
     #[test]
     fn any_bytes_are_read_or_refused(bytes in documents(), location in "/[a-b*$%0-9é]{0,8}") {
-        let reads = [cawg::read(&bytes), tdmrep::read(&bytes, &location), aipref::read(&bytes)];
-        for read in reads.into_iter().flatten() {
+        let read = |bytes: &[u8]| [
+            cawg::read(bytes),
+            tdmrep::read(bytes, &location),
+            aipref::read(bytes),
+            robots::read(bytes, &location),
+        ];
+        let inner = publication::documents(&bytes).and_then(Result::ok).unwrap_or_default();
+        let all = inner.iter().chain([&bytes]);
+        let reads = all.flat_map(|bytes| read(bytes).map(|read| (bytes, read)));
+        for (bytes, read) in reads.filter_map(|(bytes, read)| Some((bytes, read.ok()?))) {
             for statement in &read.statements {
-                prop_assert_eq!(statement.evidence, Digest::of(&bytes));
+                prop_assert_eq!(statement.evidence, Digest::of(bytes));
             }
             let json = serde_json::to_vec(&read.statements).unwrap();
             let again: Vec<Statement> = serde_json::from_slice(&json).unwrap();

@@ -8,7 +8,7 @@ use std::{
 use serde_json::Value;
 
 /// The floors. Rooms on one floor do not import each other.
-const FLOORS: [(&str, u8); 12] = [
+const FLOORS: [(&str, u8); 13] = [
     ("probity-core", 0),
     ("probity-provenance", 1),
     ("probity-zk", 1),
@@ -18,6 +18,7 @@ const FLOORS: [(&str, u8); 12] = [
     ("probity-devchain", 2),
     ("probity-chain", 2),
     ("probity-store", 2),
+    ("probity-sql", 2),
     ("probity-node", 3),
     ("probity-cli", 5),
     // Dev-only: above nothing but the floor it has fixtures of.
@@ -27,6 +28,10 @@ const FLOORS: [(&str, u8); 12] = [
 /// Rooms that do no I/O: they may not even be built with what does.
 const PURE: [&str; 3] = ["probity-core", "probity-provenance", "probity-zk"];
 const IMPURE: [&str; 6] = ["tokio", "reqwest", "axum", "sqlx", "object_store", "redb"];
+
+/// A workspace of its own.
+const SQL: [&str; 2] =
+    ["--manifest-path", concat!(env!("CARGO_MANIFEST_DIR"), "/../sql/Cargo.toml")];
 
 fn metadata(arguments: &[&str]) -> Value {
     let output = Command::new(env!("CARGO"))
@@ -54,9 +59,11 @@ fn rooms(metadata: &Value) -> BTreeMap<&str, Vec<(&str, bool)>> {
 
 #[test]
 fn rooms_import_downwards_only() {
-    let metadata = metadata(&["--no-deps"]);
+    let (house, sql) = (metadata(&["--no-deps"]), metadata(&[SQL[0], SQL[1], "--no-deps"]));
     let floors = BTreeMap::from(FLOORS);
-    let rooms = rooms(&metadata);
+    let mut all = rooms(&house);
+    all.extend(rooms(&sql));
+    let rooms = all;
     assert_eq!(rooms.len(), FLOORS.len(), "a room has no floor: {:?}", rooms.keys());
     for (room, imports) in &rooms {
         for (import, is_dev) in imports.iter().filter(|(import, _)| floors.contains_key(import)) {
@@ -84,10 +91,11 @@ fn allowed() -> Vec<spdx::LicenseReq> {
 
 #[test]
 fn everything_imported_is_permissively_licensed_and_from_the_registry() {
-    let metadata = metadata(&[]);
+    let (house, sql) = (metadata(&[]), metadata(&SQL));
     let allowed = allowed();
     let mut refused = Vec::new();
-    for package in metadata["packages"].as_array().unwrap() {
+    let packages = [&house, &sql].map(|metadata| metadata["packages"].as_array().unwrap());
+    for package in packages.into_iter().flatten() {
         let name = package["name"].as_str().unwrap();
         let registry = package["source"].as_str().is_none_or(|from| from.starts_with("registry+"));
         assert!(registry, "{name} is from {}", package["source"]);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use probity_zk::{Labels, labels::SUMMED};
 
 use super::{
+    masks::trimmed,
     nodes::{Context, Read, attribute, integer, misfit, product, unsupported},
     proto::NodeProto,
     tensor::Constant,
@@ -35,14 +36,13 @@ impl Binary {
     }
 }
 
-/// Trailing dimensions without the ones in front.
-fn trimmed(shape: &[usize]) -> Vec<u32> {
-    let sizes = shape.iter().skip_while(|size| **size == 1);
-    sizes.map(|size| u32::try_from(*size).unwrap_or(u32::MAX)).collect()
-}
-
 impl Context {
     pub(super) fn binary(&mut self, node: &NodeProto, binary: Binary) -> Read<()> {
+        if binary == Binary::Add
+            && let Some(place) = self.added_mask(node)
+        {
+            return self.add_mask(node, place);
+        }
         let constants = [0, 1].map(|place| self.constant_floats(node, place));
         let value = match constants {
             [Some(_), Some(_)] => return unsupported(node, "two constants"),
@@ -76,7 +76,9 @@ impl Context {
 
     fn constant_floats(&self, node: &NodeProto, place: usize) -> Option<(Vec<usize>, Vec<f32>)> {
         match self.constants.get(node.input.get(place)?) {
-            Some(Constant::Floats { shape, values }) => Some((shape.clone(), values.clone())),
+            Some(constant @ Constant::Floats { shape, values }) if constant.is_finite() => {
+                Some((shape.clone(), values.clone()))
+            }
             _ => None,
         }
     }
@@ -125,7 +127,7 @@ impl Context {
             if added.len() == 1 || (shape == [last] && self.is_whole(&value)) {
                 return self.scaled(node, value, &[1.0], &added);
             }
-            let value = self.settle(node, value)?;
+            let value = self.settled_whole(node, value)?;
             let size = product(&value.shape);
             if broadcast(&shape, &value.shape).is_none()
                 || !size.is_multiple_of(added.len().max(1))
@@ -147,7 +149,7 @@ impl Context {
         if factors.len() == 1 || (shape == [last] && self.is_whole(&value)) {
             return self.scaled(node, value, &factors, &[0.0]);
         }
-        let value = self.settle(node, value)?;
+        let value = self.settled_whole(node, value)?;
         if !value.shape.ends_with(&shape) {
             return misfit(node, format!("{:?} times {shape:?}", value.shape));
         }

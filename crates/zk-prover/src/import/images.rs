@@ -3,6 +3,7 @@
 use probity_zk::{Window, network::MAX_KERNEL};
 
 use super::{
+    ImportError, MAX_PARAMETERS,
     nodes::{Context, Read, attribute, integer, misfit, unsupported},
     proto::NodeProto,
     tensor::Constant,
@@ -21,6 +22,9 @@ impl Context {
         if groups == 0 || outputs % groups != 0 || per_group * rows * columns == 0 {
             return misfit(node, format!("{groups} groups of {outputs} outputs"));
         }
+        // Those of other groups are zeros, which a file does not hold.
+        let most = values.len().checked_mul(groups).filter(|size| *size <= MAX_PARAMETERS);
+        most.ok_or(ImportError::Size)?;
         let weights = ungroup(values, groups, outputs, per_group * rows * columns);
         let channels = groups * per_group;
         let (window, shape) = self.window(node, &value, Some([rows, columns]))?;

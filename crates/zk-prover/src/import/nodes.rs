@@ -9,7 +9,7 @@ use super::{
     tensor::{self, Constant},
     value::{Pending, Value},
 };
-use crate::graph::{Graph, Kind};
+use crate::graph::{Graph, Kind, Mask};
 
 /// What is known while nodes are read.
 pub(super) struct Context {
@@ -17,6 +17,10 @@ pub(super) struct Context {
     pub(super) constants: HashMap<String, Constant>,
     /// What a name stands for.
     values: HashMap<String, Value>,
+    /// Scores that only softmax may read, and which of them count.
+    pub(super) masked: HashMap<String, (Value, Mask)>,
+    /// Values of all nodes so far.
+    pub(super) made: usize,
     /// How often a name is read.
     readers: HashMap<String, usize>,
 }
@@ -65,7 +69,8 @@ impl Context {
         for name in inputs.chain(file.output.iter().map(|output| &output.name)) {
             *readers.entry(name.clone()).or_insert(0) += 1;
         }
-        Self { graph, constants, values: HashMap::from([(input.to_owned(), value)]), readers }
+        let values = HashMap::from([(input.to_owned(), value)]);
+        Self { graph, constants, values, masked: HashMap::new(), made: 0, readers }
     }
 
     /// How often a value of the graph is read, under whatever names: each name but the first was made
@@ -115,7 +120,10 @@ impl Context {
             "DequantizeLinear" => self.dequantise(node),
             "QLinearConv" | "QLinearMatMul" => self.quantised_layer(node),
             "Transpose" => self.transpose(node),
+            "Gather" => self.gather(node),
             "Softmax" => self.softmax(node),
+            "Split" => self.split_into(node),
+            "Where" => self.choose(node),
             "LayerNormalization" => self.layer_normalization(node),
             "ReduceSum" => self.reduce(node),
             "Relu" => {
@@ -148,12 +156,21 @@ impl Context {
     /// A value as it is.
     pub(super) fn raw(&self, node: &NodeProto, place: usize) -> Read<Value> {
         let value = Self::input(node, place)?;
+        if self.masked.contains_key(value) {
+            return unsupported(node, "masked scores where only Softmax may read them");
+        }
+        if self.constants.get(value).is_some_and(|constant| !constant.is_finite()) {
+            return Err(ImportError::NotFinite(value.to_owned()));
+        }
         let unknown = || ImportError::Unknown { node: name(node), value: value.to_owned() };
         self.values.get(value).cloned().ok_or_else(unknown)
     }
 
     pub(super) fn floats(&self, node: &NodeProto, place: usize) -> Read<(&[usize], &[f32])> {
         match self.constants.get(Self::input(node, place)?) {
+            Some(constant) if !constant.is_finite() => {
+                Err(ImportError::NotFinite(Self::input(node, place)?.to_owned()))
+            }
             Some(Constant::Floats { shape, values }) => Ok((shape, values)),
             _ => unsupported(node, format!("input {place} that is not a constant of floats")),
         }
@@ -171,7 +188,7 @@ impl Context {
         }
     }
 
-    fn output(node: &NodeProto) -> Read<&str> {
+    pub(super) fn output(node: &NodeProto) -> Read<&str> {
         match node.output.as_slice() {
             [output, rest @ ..] if rest.iter().all(String::is_empty) => Ok(output),
             [output, ..] if node.op_type == "Dropout" => Ok(output),

@@ -7,6 +7,7 @@ const UINT8: i32 = 2;
 const INT8: i32 = 3;
 const INT32: i32 = 6;
 const INT64: i32 = 7;
+const BOOL: i32 = 9;
 const DOUBLE: i32 = 11;
 const EXTERNAL: i32 = 1;
 
@@ -30,6 +31,13 @@ impl Constant {
         match self {
             Self::Floats { values, .. } => values.len(),
             Self::Integers { values, .. } => values.len(),
+        }
+    }
+
+    pub(super) fn is_finite(&self) -> bool {
+        match self {
+            Self::Floats { values, .. } => values.iter().all(|value| value.is_finite()),
+            Self::Integers { .. } => true,
         }
     }
 }
@@ -72,7 +80,7 @@ pub(super) fn read(tensor: TensorProto) -> Result<Constant, ImportError> {
             let values = stored.chain(tensor.int64_data.clone()).collect();
             Constant::Integers { shape, values, least: i64::MIN }
         }
-        INT8 | UINT8 | INT32 => {
+        INT8 | UINT8 | INT32 | BOOL => {
             let words = raw.as_chunks::<4>().0.iter().map(|word| i32::from_le_bytes(*word));
             let stored: Vec<i64> = match tensor.data_type {
                 INT32 => words.map(i64::from).collect(),
@@ -84,6 +92,7 @@ pub(super) fn read(tensor: TensorProto) -> Result<Constant, ImportError> {
             let values: Vec<i64> = stored.into_iter().chain(listed).collect();
             let range = match tensor.data_type {
                 INT8 => -128..=127,
+                BOOL => 0..=1,
                 UINT8 => 0..=255,
                 _ => i64::from(i32::MIN)..=i64::from(i32::MAX),
             };
@@ -98,7 +107,10 @@ pub(super) fn read(tensor: TensorProto) -> Result<Constant, ImportError> {
         return Err(wrong());
     }
     match &constant {
-        Constant::Floats { values, .. } if values.iter().any(|value| !value.is_finite()) => {
+        // Masks have minus infinities; whatever else reads them refuses them.
+        Constant::Floats { values, .. }
+            if values.iter().any(|value| value.is_nan() || *value == f32::INFINITY) =>
+        {
             Err(ImportError::NotFinite(tensor.name))
         }
         _ => Ok(constant),

@@ -268,3 +268,187 @@ fn a_product_that_several_read_stays_as_it_is() {
         }
     }
 }
+
+/// Scores of two rows of three, masked, as the model's output.
+fn masked(change: impl FnOnce(&mut GraphProto)) -> Result<Graph, ImportError> {
+    let mut model = model();
+    let graph = model.graph.as_mut().unwrap();
+    graph.input[0] = value("x", &[1, 2, 3]);
+    let bools = |name: &str, values: &[u8]| TensorProto {
+        name: name.into(),
+        dims: vec![1, 2, 3],
+        data_type: 9,
+        raw_data: values.to_vec(),
+        ..TensorProto::default()
+    };
+    let condition = bools("c", &[0, 1, 1, 0, 0, 1]);
+    graph.initializer = vec![condition, tensor("far", &[], &[f32::NEG_INFINITY])];
+    graph.node = vec![
+        node("Where", &["c", "far", "x"], "m", vec![]),
+        node("Softmax", &["m"], "y", vec![int("axis", -1)]),
+    ];
+    change(graph);
+    Graph::from_onnx(&model.encode_to_vec())
+}
+
+#[test]
+fn masked_scores_have_no_share() {
+    let input = [1.0, 9.0, 9.0, 2.0, 2.0, 9.0];
+    let expected = [1.0, 0.0, 0.0, 0.5, 0.5, 0.0];
+    let added = |graph: &mut GraphProto| {
+        let [zero, far] = [0.0, -1e9];
+        let mask = tensor("t", &[1, 1, 2, 3], &[zero, far, far, zero, zero, f32::NEG_INFINITY]);
+        graph.initializer.push(mask);
+        graph.node[0] = node("Add", &["t", "x"], "m", vec![]);
+    };
+    for graph in [masked(|_| ()).unwrap(), masked(added).unwrap()] {
+        assert_eq!(graph.run(&input).unwrap().pop().unwrap(), expected);
+        let quantised = quantise(&graph, &[input.to_vec()]).unwrap();
+        // Whatever the scores are, those that are masked have no share at all.
+        for own in [input, [-9.0, 9.0, -9.0, 0.0, -9.0, 9.0], [0.0; 6]] {
+            let trace = quantised.model.run(&quantised.encode(&own)).unwrap();
+            let shares = trace.outputs.last().unwrap();
+            assert_eq!([shares[1], shares[2], shares[5]], [0; 3], "{shares:?}");
+            let shares = quantised.decode(shares);
+            assert!((shares[0] - 1.0).abs() < 0.01 && (shares[3] + shares[4] - 1.0).abs() < 0.01);
+        }
+    }
+}
+
+#[test]
+fn masks_are_for_softmax_alone() {
+    let words = |error: Result<Graph, ImportError>| error.unwrap_err().to_string();
+    let read = words(masked(|g| g.node[1] = node("Relu", &["m"], "y", vec![])));
+    assert!(read.contains("only Softmax may read them"), "{read}");
+    let nothing = words(masked(|g| g.initializer[0].raw_data = vec![0, 0, 0, 1, 1, 1]));
+    assert!(nothing.contains("leaves nothing of a row"), "{nothing}");
+    let near = words(masked(|g| g.initializer[1] = tensor("far", &[], &[-3.0])));
+    assert!(near.contains("masks no scores"), "{near}");
+    let varying = words(masked(|g| g.node[0].input[0] = "x".into()));
+    assert!(varying.contains("condition that is not constant"), "{varying}");
+    let shape = words(masked(|g| g.initializer[0].dims = vec![1, 3, 2]));
+    assert!(shape.contains("a mask of [3, 2] on [2, 3]"), "{shape}");
+    let infinite = words(masked(|g| g.node[0] = node("Mul", &["x", "far"], "m", vec![])));
+    assert!(infinite.contains("`far` has a value that is not finite"), "{infinite}");
+}
+
+/// Rows of a table by number.
+fn lettered(rows: usize, change: impl FnOnce(&mut GraphProto)) -> Result<Graph, ImportError> {
+    let mut model = model();
+    let graph = model.graph.as_mut().unwrap();
+    graph.input[0] = value("x", &[1, 3]);
+    let shape = [i64::try_from(rows).unwrap(), 2];
+    graph.initializer = vec![tensor("t", &shape, &ramp(2 * rows)), tensor("w", &[2, 2], &ramp(4))];
+    graph.node =
+        vec![node("Gather", &["t", "x"], "e", vec![]), node("MatMul", &["e", "w"], "y", vec![])];
+    change(graph);
+    Graph::from_onnx(&model.encode_to_vec())
+}
+
+#[test]
+fn numbers_name_rows() {
+    let graph = lettered(5, |_| ()).unwrap();
+    let quantised = quantise(&graph, &[vec![0.0, 2.0, 4.0]]).unwrap();
+    assert_eq!(quantised.encode(&[0.0, 127.0, -3.0]), [0, 127, -3]);
+    let (rows, weights) = (ramp(10), ramp(4));
+    // Numbers that name no row stand for zeros, whatever they are.
+    for numbers in [[0i8, 1, 2], [4, 3, 3], [5, 127, -128], [-1, 4, 0]] {
+        let trace = quantised.model.run(&numbers).unwrap();
+        let own = quantised.decode(trace.outputs.last().unwrap());
+        for (place, number) in numbers.iter().enumerate() {
+            let row = usize::try_from(*number).ok().and_then(|at| rows.get(2 * at..2 * at + 2));
+            for class in 0..2 {
+                let expected =
+                    row.map_or(0.0, |r| r[0] * weights[class] + r[1] * weights[2 + class]);
+                let own = own[2 * place + class];
+                assert!(
+                    (own - f64::from(expected)).abs() < 0.01,
+                    "{numbers:?}: {own} for {expected}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn tables_that_eight_bits_do_not_name_are_refused() {
+    let words = |error: Result<Graph, ImportError>| error.unwrap_err().to_string();
+    assert!(lettered(128, |_| ()).is_ok());
+    let large = words(lettered(129, |_| ()));
+    assert!(large.contains("a table of 129 rows: inputs of eight bits name 128"), "{large}");
+    let computed = words(lettered(5, |g| {
+        g.node[0].input[1] = "r".into();
+        g.node.insert(0, node("Relu", &["x"], "r", vec![]));
+    }));
+    assert!(computed.contains("anything but the model's input"), "{computed}");
+    let axis = words(lettered(5, |g| g.node[0].attribute.push(int("axis", 1))));
+    assert!(axis.contains("rows of a constant, or one place of a value"), "{axis}");
+}
+
+/// Files of a few bytes must not ask for gigabytes.
+#[test]
+fn what_grows_beyond_its_file_is_refused() {
+    let groups = changed(|g| {
+        g.input[0] = value("x", &[1, 1 << 14, 1, 1]);
+        g.initializer[0] = tensor("w", &[1 << 14, 1, 1, 1], &vec![0.5; 1 << 14]);
+        g.node[0].attribute = vec![int("group", 1 << 14)];
+    });
+    assert!(matches!(groups, ImportError::Size), "{groups}");
+    let rows = lettered(5, |g| {
+        let dims = vec![1 << 14];
+        let raw_data = vec![0; 8 << 14];
+        let many =
+            TensorProto { name: "n".into(), dims, data_type: 7, raw_data, ..tensor("", &[0], &[]) };
+        g.initializer.push(many);
+        g.initializer[0] = tensor("t", &[1, 1 << 13], &vec![0.5; 1 << 13]);
+        g.node[0].input[1] = "n".into();
+    });
+    assert!(rows.unwrap_err().to_string().contains("a row that is not there"));
+    let repeated = lettered(5, |g| {
+        g.input[0] = value("x", &[1, 1 << 13, 1 << 13]);
+        g.initializer.push(tensor("one", &[1 << 13], &vec![0.5; 1 << 13]));
+        g.node.clear();
+        let names: Vec<String> = (0..6).map(|i| format!("s{i}")).collect();
+        for pair in names.windows(2) {
+            g.node.push(node(
+                "Relu",
+                &[if pair[0] == "s0" { "x" } else { &pair[0] }],
+                &pair[1],
+                vec![],
+            ));
+        }
+        g.output[0] = value("s5", &[1, 1 << 13, 1 << 13]);
+    });
+    assert!(repeated.unwrap_err().to_string().contains("more than 134217728 values"));
+}
+
+/// What reads a value in another shape than it was made in reads nonsense.
+#[test]
+fn constants_meet_values_in_their_own_shape() {
+    for operator in ["Add", "Mul"] {
+        let error = changed(|g| {
+            g.initializer.push(tensor("along", &[8], &ramp(8)));
+            g.node[6] = node(operator, &["f", "along"], "d", vec![]);
+            g.node[4] = node("Identity", &["p"], "a", vec![]);
+        });
+        assert!(error.to_string().contains("a reshaped value here"), "{error}");
+    }
+}
+
+/// A file whose sizes' product does not fit 32 bits, and whose tensors are empty for it.
+#[test]
+fn sizes_of_the_trainers_files_do_not_wrap() {
+    let many = 1usize << 16;
+    let data = vec![0u8; 4 * many];
+    let view = |shape: Vec<usize>, data| {
+        safetensors::tensor::TensorView::new(safetensors::Dtype::F32, shape, data).unwrap()
+    };
+    let tensors = [
+        ("fc1.weight", view(vec![many, 1], &data[..])),
+        ("fc1.bias", view(vec![many], &data[..])),
+        ("fc2.weight", view(vec![many, 0], &[])),
+        ("fc2.bias", view(vec![many], &data[..])),
+    ];
+    let bytes = safetensors::serialize(tensors, None).unwrap();
+    assert!(matches!(Graph::from_mlp(&bytes, 16), Err(ImportError::Tensor(_))));
+}

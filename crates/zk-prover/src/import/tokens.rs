@@ -69,9 +69,14 @@ impl Context {
         let (rows, inner) = (a.shape[ranks[0] - 2], a.shape[ranks[0] - 1]);
         let (other, columns) = (b.shape[ranks[1] - 2], b.shape[ranks[1] - 1]);
         let outer = joint(&a.shape[..ranks[0] - 2], &b.shape[..ranks[1] - 2]);
-        let Some(outer) = outer.filter(|outer| inner == other && outer.len() <= 2) else {
+        let Some(outer) = outer.filter(|_| inner == other) else {
             return misfit(node, format!("{:?} times {:?}", a.shape, b.shape));
         };
+        if outer.len() > 2 {
+            let what =
+                format!("a product over {} dimensions beside the batch: at most 2", outer.len());
+            return unsupported(node, what);
+        }
         let shape = [&outer[..], &[rows, columns]].concat();
         let row = u8::try_from(outer.len()).unwrap_or(u8::MAX);
         let labels = [(&a, [row, SUMMED]), (&b, [SUMMED, row + 1])].map(|(value, own)| {
@@ -94,13 +99,18 @@ impl Context {
     }
 
     pub(super) fn softmax(&mut self, node: &NodeProto) -> Read<()> {
-        let value = self.value(node, 0)?;
+        let masked = node.input.first().and_then(|name| self.masked.get(name)).cloned();
+        let (value, mask) = match masked {
+            Some((scores, mask)) => (self.settle(node, scores)?, Some(mask)),
+            None => (self.value(node, 0)?, None),
+        };
         let rank = i64::try_from(value.shape.len()).unwrap_or(i64::MAX);
         let axis = integer(node, "axis", -1);
         if (axis != -1 && axis != rank) || !self.is_whole(&value) {
             return unsupported(node, "a softmax over any but the last dimension");
         }
-        let value = self.make(node, value.shape, Kind::Softmax { input: value.index })?;
+        let kind = Kind::Softmax { input: value.index, mask };
+        let value = self.make(node, value.shape, kind)?;
         self.alias(node, value)
     }
 

@@ -1,7 +1,7 @@
 //! Values while a file is read: what is still to be done to them is put off until something reads
 //! them, which may do it on the way.
 
-use probity_zk::{Labels, labels::SUMMED};
+use probity_zk::{Labels, labels::SUMMED, network::MAX_DIMENSIONS};
 
 use super::{
     nodes::{Context, Read, misfit, name, product, unsupported},
@@ -11,6 +11,9 @@ use crate::{
     function::Function,
     graph::{Kind, Node, Part, identity},
 };
+
+/// Most values of all nodes: files of a few bytes may name many.
+const MAX_VALUES: usize = 1 << 27;
 
 /// What a name stands for.
 #[derive(Debug, Clone, PartialEq)]
@@ -122,8 +125,16 @@ pub(super) fn joint(a: &[u32], b: &[u32]) -> Option<Vec<u32>> {
 impl Context {
     /// Pushes a node under the name of the file's.
     pub(super) fn make(&mut self, node: &NodeProto, shape: Vec<u32>, kind: Kind) -> Read<Value> {
+        if shape.len() > MAX_DIMENSIONS {
+            let what = format!("{shape:?} beside the batch: at most {MAX_DIMENSIONS} dimensions");
+            return unsupported(node, what);
+        }
         if probity_zk::Shape::new(&shape).is_err() {
             return misfit(node, format!("{shape:?} is too large"));
+        }
+        self.made = self.made.saturating_add(product(&shape));
+        if self.made > MAX_VALUES {
+            return misfit(node, format!("more than {MAX_VALUES} values"));
         }
         self.graph.nodes.push(Node { name: name(node), shape: shape.clone(), kind });
         Ok(Value::plain(self.graph.nodes.len(), shape))
@@ -183,6 +194,12 @@ impl Context {
             }
             Pending::Affine { scale, shift } => self.affine(node, value, &scale, &shift),
         }
+    }
+
+    /// As [`Self::settle`], of a value that is read in its own shape.
+    pub(super) fn settled_whole(&mut self, node: &NodeProto, value: Value) -> Read<Value> {
+        let value = self.settle(node, value)?;
+        if self.is_whole(&value) { Ok(value) } else { unsupported(node, "a reshaped value here") }
     }
 
     fn affine(

@@ -53,7 +53,11 @@ impl<'a> Builder<'a> {
         let input = Shape::new(&graph.input)?;
         let row_bits = *ROW_BITS.end();
         let network = Network { row_bits, input, operations: vec![], tables: tables.tables() };
-        let scale = unit(ranges.first().map_or(0.0, |range| range.largest()));
+        // Numbers of rows are themselves.
+        let is_table = |node: &Node| matches!(node.kind, Kind::Embedding { .. });
+        let is_numbers = graph.nodes.iter().any(is_table);
+        let of_ranges = || unit(ranges.first().map_or(0.0, |range| range.largest()));
+        let scale = if is_numbers { 1.0 } else { of_ranges() };
         let input = Value { tensor: 0, scale, negative: true, reach: 128 };
         let (weights, names, values) = (vec![], vec![], vec![input]);
         Ok(Self { graph, tables, low, ranges, network, weights, names, values })
@@ -113,11 +117,12 @@ impl<'a> Builder<'a> {
                 let term = Term::Dense { input: self.value(*input).tensor, kept: *kept };
                 let channels = &node.shape[usize::from(*kept)..];
                 let channels = channels.iter().map(|size| *size as usize).product();
-                self.layer(index, term, *input, Floats { weights, bias, channels })
+                self.layer(index, term, self.value(*input), Floats { weights, bias, channels })
             }
             Kind::Conv { input, window, weights, bias } => {
                 let term = Term::Conv { input: self.value(*input).tensor, window: *window };
-                self.layer(index, term, *input, Floats { weights, bias, channels: bias.len() })
+                let floats = Floats { weights, bias, channels: bias.len() };
+                self.layer(index, term, self.value(*input), floats)
             }
             Kind::AveragePool { input, window } => {
                 let from = self.value(*input);
@@ -141,7 +146,8 @@ impl<'a> Builder<'a> {
                 self.product(index, *inputs, *labels, *factor)
             }
             Kind::Function { input, function } => self.function(index, *input, function),
-            Kind::Softmax { input } => self.softmax(node, *input),
+            Kind::Softmax { input, mask } => self.softmax(node, *input, mask.as_ref()),
+            Kind::Embedding { input, weights } => self.embedding(index, *input, weights),
             Kind::Concat { inputs, axis } => self.concat(index, inputs, *axis),
             Kind::Constant { values } => self.constant(index, values),
         }
@@ -222,15 +228,14 @@ impl<'a> Builder<'a> {
         Value { tensor, ..value }
     }
 
-    fn layer(
+    pub(super) fn layer(
         &mut self,
         index: usize,
         term: Term,
-        input: usize,
+        from: Value,
         floats: Floats<'_>,
     ) -> Result<(), QuantiseError> {
         let Some(node) = self.graph.nodes.get(index) else { return Ok(()) };
-        let from = self.value(input);
         let after = self.after(index, false);
         // The network's own output keeps its accumulators: nothing is lost on logits.
         let raw = index + 1 == self.graph.nodes.len();

@@ -1,6 +1,6 @@
 //! Softmax: exponentials of the distance to a row's largest value, by their sum's reciprocal.
 
-use probity_zk::{Labels, Term, Window, network::bits};
+use probity_zk::{Labels, Operation, Shape, Term, Window, model::Weights, network::bits};
 
 use super::{
     QuantiseError, Value,
@@ -8,7 +8,7 @@ use super::{
     tables::{CLAMP, POSITIVE},
     terms::row,
 };
-use crate::graph::Node;
+use crate::graph::{Mask, Node, identity};
 
 /// The largest exponential, that of the row's maximum.
 const ONE: u16 = 1023;
@@ -19,24 +19,35 @@ const SUM_BITS: u8 = 12;
 const SUM_BITS_EACH: u8 = 9;
 
 impl Builder<'_> {
-    pub(super) fn softmax(&mut self, node: &Node, input: usize) -> Result<(), QuantiseError> {
+    pub(super) fn softmax(
+        &mut self,
+        node: &Node,
+        input: usize,
+        mask: Option<&Mask>,
+    ) -> Result<(), QuantiseError> {
         let shape: Vec<u32> = match node.shape.as_slice() {
             [columns] => vec![1, 1, *columns],
             [rows, columns] => vec![1, *rows, *columns],
-            [_, _, _] => node.shape.clone(),
-            _ => {
-                let what = "softmax of four dimensions".to_owned();
-                return Err(QuantiseError::Unsupported { layer: node.name.clone(), what });
-            }
+            _ => node.shape.clone(),
         };
-        let scores = self.scores(node, input, &shape)?;
+        let mut scores = self.scores(node, input, &shape)?;
+        let mask = mask.map(|mask| self.mask(node, mask, &shape)).transpose()?;
+        if let Some(mask) = &mask {
+            scores = self.masked(node, mask, scores, &shape)?;
+        }
         let largest = self.row_maximum(node, scores, &shape)?;
-        let powers = self.exponentials(node, scores, largest, &shape)?;
+        let mut powers = self.exponentials(node, scores, largest, &shape)?;
+        if let Some((mask, labels)) = mask {
+            let labels = [labels, identity(shape.len())];
+            let inputs = [mask.tensor, powers.tensor];
+            let terms = vec![Term::Product { inputs, coefficient: 1, labels }];
+            powers = self.emit(node, &shape, (terms, None), (0, None), powers)?;
+        }
         let (reciprocals, unit) = self.reciprocals(node, powers, &shape)?;
         // A share of one, in units of its own.
         let top = f32::from((1u16 << self.low) - 1);
         let (coefficient, shift) = fixed_small(node, top * unit)?;
-        let missing = 3 - node.shape.len();
+        let missing = shape.len() - node.shape.len();
         let own: Vec<u8> = (0..4).take(node.shape.len()).collect();
         let front: Vec<u8> = [4, 5].into_iter().take(missing).collect();
         let rows = &own[..own.len() - 1];
@@ -62,6 +73,77 @@ impl Builder<'_> {
         self.emit(node, shape, (terms, None), (0, None), from)
     }
 
+    /// A mask as a tensor of zeros and ones, and its dimensions' labels.
+    fn mask(
+        &mut self,
+        node: &Node,
+        mask: &Mask,
+        shape: &[u32],
+    ) -> Result<(Value, Labels), QuantiseError> {
+        let rank = mask.shape.len();
+        let own: Vec<u8> = (0..4).take(shape.len()).skip(shape.len() - rank).collect();
+        let units = mask.kept.iter().map(|kept| i32::from(*kept)).collect();
+        let everywhere = u8::try_from(16 * (rank - 1)).unwrap_or(0);
+        let one = Value { tensor: 0, scale: 1.0, negative: false, reach: 1 };
+        let bias = Some((everywhere, units));
+        let value = self.emit(node, &mask.shape, (vec![], bias), (0, None), one)?;
+        Ok((value, Labels::new(&own)))
+    }
+
+    /// Scores from 0 on, 0 where they do not count: no other is below.
+    fn masked(
+        &mut self,
+        node: &Node,
+        (mask, labels): &(Value, Labels),
+        scores: Value,
+        shape: &[u32],
+    ) -> Result<Value, QuantiseError> {
+        let inputs = [mask.tensor, scores.tensor];
+        let both = [*labels, identity(shape.len())];
+        let reach = i32::try_from(scores.reach).unwrap_or(i32::MAX);
+        let terms = vec![
+            Term::Product { inputs, coefficient: 1, labels: both },
+            Term::Arrange { input: mask.tensor, coefficient: reach, labels: *labels },
+        ];
+        let value = Value { negative: false, ..scores };
+        self.emit(node, shape, (terms, None), (0, Some(POSITIVE)), value)
+    }
+
+    /// As [`Self::row_maximum`], of four dimensions: taps are products with zeros and ones.
+    fn row_maximum_of_four(
+        &mut self,
+        node: &Node,
+        mut value: Value,
+        shape: &[u32],
+    ) -> Result<Value, QuantiseError> {
+        let mut shape = shape.to_vec();
+        while shape[3] > 1 {
+            let (length, half) = (shape[3] as usize, shape[3].div_ceil(2) as usize);
+            shape[3] = shape[3].div_ceil(2);
+            let tap = |this: &mut Self, far: i8, near: i8, table, more: Option<Value>| {
+                let mut weights = vec![0; half * length];
+                for place in 0..half {
+                    weights[place * length + place + length - half] = far;
+                    weights[place * length + place] += near;
+                }
+                let mut terms = vec![Term::Dense { input: value.tensor, kept: 3 }];
+                terms.extend(more.map(|m| Term::Scale { input: m.tensor, coefficient: 1 }));
+                let mut own = vec![weights];
+                own.resize(terms.len(), vec![]);
+                let weights = Weights { terms: own, multipliers: vec![1; half], bias: vec![] };
+                let (bias, table) = (None, Some(table));
+                let shape = Shape::new(&shape)?;
+                let operation = Operation { shape, terms, bias, shift: 0, table };
+                Ok::<_, QuantiseError>(this.add(node, operation, weights, value))
+            };
+            let more = tap(self, 1, -1, POSITIVE, None)?;
+            // What is larger by as much as it is is within the range again, and the table says so.
+            let table = if value.negative { CLAMP } else { POSITIVE };
+            value = tap(self, 0, 1, table, Some(more))?;
+        }
+        Ok(value)
+    }
+
     /// The largest of each row, by halves that overlap where a row is odd.
     fn row_maximum(
         &mut self,
@@ -69,6 +151,9 @@ impl Builder<'_> {
         mut value: Value,
         shape: &[u32],
     ) -> Result<Value, QuantiseError> {
+        if shape.len() == 4 {
+            return self.row_maximum_of_four(node, value, shape);
+        }
         let mut shape = shape.to_vec();
         while shape[2] > 1 {
             // How far apart the two taps are, and their steps. A window skips by at most 127.
@@ -107,16 +192,18 @@ impl Builder<'_> {
         let size = bits(u32::try_from(2 * nearest).unwrap_or(u32::MAX));
         let table = self.tables.list(u8::try_from(size).unwrap_or(u8::MAX), false, listing);
         let own = Term::Scale { input: scores.tensor, coefficient: 1 };
-        let labels = row(3);
+        let labels = row(shape.len());
         let less = Term::Arrange { input: largest.tensor, coefficient: -1, labels };
-        let bias = vec![i32::try_from(nearest).unwrap_or(i32::MAX); shape[2] as usize];
+        let last = shape.len() - 1;
+        let bias = vec![i32::try_from(nearest).unwrap_or(i32::MAX); shape[last] as usize];
+        let bias = Some((u8::try_from(last).unwrap_or(0), bias));
         let value = Value {
             tensor: 0,
             scale: 1.0 / f32::from(ONE),
             negative: false,
             reach: i64::from(ONE),
         };
-        self.emit(node, shape, (vec![own, less], Some((2, bias))), (0, Some(table)), value)
+        self.emit(node, shape, (vec![own, less], bias), (0, Some(table)), value)
     }
 
     /// The reciprocal of each row's sum, and what its product with an exponential stands for.
@@ -126,10 +213,11 @@ impl Builder<'_> {
         powers: Value,
         shape: &[u32],
     ) -> Result<(Value, f32), QuantiseError> {
-        let length = u8::try_from(bits(shape[2])).unwrap_or(u8::MAX);
+        let last = shape.len() - 1;
+        let length = u8::try_from(bits(shape[last])).unwrap_or(u8::MAX);
         let size = SUM_BITS.max(SUM_BITS_EACH + length);
         #[expect(clippy::cast_precision_loss, reason = "rows are short")]
-        let most = f32::from(ONE) * shape[2] as f32;
+        let most = f32::from(ONE) * shape[last] as f32;
         // An index of the sum; a row's sum is at least its largest exponential.
         let factor = (2f32.powi(size.into()) - 2.0) / most;
         let coefficient = fixed(node, factor)?;
@@ -140,10 +228,11 @@ impl Builder<'_> {
         #[expect(clippy::cast_precision_loss, reason = "indices are small")]
         let listing = move |u: i64| top * nearest / (u as f64).max(nearest);
         let table = self.tables.list(size, false, listing);
-        let terms = vec![Term::Arrange { input: powers.tensor, coefficient, labels: row(3) }];
+        let terms =
+            vec![Term::Arrange { input: powers.tensor, coefficient, labels: row(last + 1) }];
         let reach = i64::from(RECIPROCAL);
         let value = Value { tensor: 0, scale: 1.0, negative: false, reach };
-        let value = self.emit(node, &shape[..2], (terms, None), (16, Some(table)), value)?;
+        let value = self.emit(node, &shape[..last], (terms, None), (16, Some(table)), value)?;
         // e / Σe = e · factor / index, and the entry is top · nearest / index.
         #[expect(clippy::cast_possible_truncation, reason = "scales are f32")]
         let unit = factor / (top * nearest) as f32;

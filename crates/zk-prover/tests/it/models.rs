@@ -41,7 +41,8 @@ fn integers(quantised: &Quantised, input: &[f32]) -> Vec<f64> {
     quantised.decode(trace.outputs.last().unwrap())
 }
 
-const MODELS: [&str; 4] = ["convolution", "transformer", "decomposed", "joined"];
+const MODELS: [&str; 6] =
+    ["convolution", "transformer", "decomposed", "joined", "causal", "windows"];
 /// As onnxruntime quantised them: pairs of quantisation around each operator, and operators of
 /// integers. Their outputs are those of integers too.
 const QUANTISED: [&str; 3] = ["convolution_qdq", "joined_qdq", "convolution_qoperator"];
@@ -89,7 +90,7 @@ fn integers_are_near_and_proved() {
 fn softmax_of_rows_of_any_length() {
     use probity_zk_prover::graph::{Kind, Node};
     for length in [1u32, 2, 3, 5, 17, 255, 257] {
-        let kind = Kind::Softmax { input: 0 };
+        let kind = Kind::Softmax { input: 0, mask: None };
         let node = Node { name: "softmax".to_owned(), shape: vec![2, length], kind };
         let graph = Graph { input: vec![2, length], nodes: vec![node] };
         let value = |i: u32| f32::from(u8::try_from(i * i * 7 % 101).unwrap()) / 12.0 - 4.0;
@@ -104,7 +105,9 @@ fn softmax_of_rows_of_any_length() {
 #[test]
 fn damaged_models_never_panic() {
     let mut quantised = 0;
-    for (name, seed) in [("transformer", 11u64), ("decomposed", 12), ("joined_qdq", 13)] {
+    for (name, seed) in
+        [("transformer", 11u64), ("decomposed", 12), ("joined_qdq", 13), ("causal", 14)]
+    {
         let path = format!("{}/../../vectors/zk/models/{name}.onnx", env!("CARGO_MANIFEST_DIR"));
         let (bytes, mut random) = (fs::read(path).unwrap(), seed);
         let inputs = case(name).inputs;

@@ -56,13 +56,13 @@ library Opening {
     function verify(Claims memory claims, Reader memory reader) internal view {
         unchecked {
             uint256 point = Fr.alloc(claims.rowBits);
-            (uint256 value, uint256 count) = batch(claims);
-            uint256 left = Messages.rounds(reader, value, claims.rowBits, 2, point);
-            uint256 groups = Fr.alloc(3 * count);
-            count = weigh(claims, point, groups);
+            (uint256 left, uint256 most) = batch(claims);
+            left = Messages.rounds(reader, left, claims.rowBits, 2, point);
+            uint256 groups = Fr.alloc(3 * most);
+            uint256 count = weigh(claims, point, groups);
             uint256 values = Fr.alloc(count);
             uint256 theta = Messages.scalars(reader, 11, count, values);
-            value = fold(claims, groups, values, count, theta, left);
+            uint256 value = fold(claims, groups, values, count, theta, left);
             Ends memory ends = Ends({
                 beta: 0, inverse: 0, difference: 0, mu: 0, symmetric: 0, quotient: 0, values: 0
             });
@@ -212,7 +212,7 @@ library Opening {
         unchecked {
             uint256 power = 1;
             uint256 sum = 0;
-            uint256[2] memory last;
+            uint256[2] memory last = [uint256(0), 0];
             for (uint256 i = 0; i < count; ++i) {
                 uint256 own = Fr.load(values, i);
                 sum = Fr.add(sum, Fr.mul(Fr.load(groups, 3 * i), own));

@@ -457,7 +457,7 @@ library Plans {
         returns (uint256 packed)
     {
         unchecked {
-            Order memory order;
+            Order memory order = Order({entries: [uint256(0), 0, 0, 0, 0, 0, 0, 0], count: 0});
             if (term.kind == 1) {
                 sort(order, to, term.kept, to.length, 0);
                 sort(order, from, term.kept, from.length, 128);
@@ -490,7 +490,8 @@ library Plans {
             mstore(add(sizes, 32), add(index, 1))
             mstore(add(add(mload(sizes), 32), shl(5, index)), bits)
             let total := add(mload(add(sizes, 64)), shl(5, bits))
-            mstore(total, add(mload(total), shl(bits, 1)))
+            let one := 1
+            mstore(total, add(mload(total), shl(bits, one)))
         }
     }
 
@@ -578,6 +579,7 @@ library Plans {
         placed = sizes.bits;
         assembly ("memory-safe") {
             let next := mload(add(sizes, 64))
+            let one := 1
             for { let spot := add(next, 864) } gt(spot, next) {} {
                 spot := sub(spot, 32)
                 let total := mload(spot)
@@ -592,7 +594,7 @@ library Plans {
                 let spot := add(next, shl(5, bits))
                 let offset := mload(spot)
                 mstore(placed, or(shl(8, offset), bits))
-                mstore(spot, add(offset, shl(bits, 1)))
+                mstore(spot, add(offset, shl(bits, one)))
             }
             placed := mload(sizes)
         }

@@ -61,7 +61,8 @@ library Sums {
         assembly ("memory-safe") {
             let p := P
 
-            let width := shl(bits, 1)
+            let width := 1
+            width := shl(bits, width)
             let drop := sub(256, shl(3, width))
             let signs := shr(drop, shl(128, 0x80808080808080808080808080808080))
             for { let end := add(data, count) } lt(data, end) { data := add(data, width) } {

@@ -263,7 +263,18 @@ library Terms {
         unchecked {
             uint256 out = op.point + ((walk.plan.batchBits + (op.shape[0] & 255)) << 5);
             product = 1;
-            Axis memory axis;
+            Axis memory axis = Axis({
+                out: 0,
+                outSize: 0,
+                outBits: 0,
+                source: 0,
+                size: 0,
+                bits: 0,
+                kernel: 0,
+                stride: 0,
+                pad: 0,
+                taps: 0
+            });
             for (uint256 i = 0; i < 2; ++i) {
                 (uint256 to, uint256 size) = (op.shape[i + 1], from[i + 1]);
                 (axis.out, axis.outSize, axis.outBits) = (out, to >> 8, to & 255);

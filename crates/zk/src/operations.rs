@@ -35,10 +35,10 @@ pub struct OperationValues<V = Fr> {
 /// All values at the point.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AtPoint<V = Fr> {
-    /// Per operation.
-    pub operations: Vec<OperationValues<V>>,
     /// A hidden input, and its mask.
     pub hidden_input: Option<(V, Fr)>,
+    /// Per operation.
+    pub operations: Vec<OperationValues<V>>,
     /// Multiplicities of the bytes.
     pub bytes: Option<V>,
     /// Multiplicities of each table, and what a listed one holds.
@@ -224,7 +224,7 @@ impl<V: Value> Walk<'_, V> {
             });
             tables.push((count, listed.transpose()?));
         }
-        Ok((AtPoint { operations, hidden_input, bytes, tables }, challenge))
+        Ok((AtPoint { hidden_input, operations, bytes, tables }, challenge))
     }
 
     fn count_at_point(&self) -> usize {

@@ -18,7 +18,7 @@ pub(crate) struct Witness<'a> {
     pub(crate) values: Vec<i32>,
     /// The inputs.
     pub(crate) input: Vec<i32>,
-    /// Of committed inputs: 1 where there is a value, 0 where there is padding.
+    /// Of committed inputs: 1 where the value is looked up as a byte, 0 where it is a hidden one's padding.
     pub(crate) valid: Vec<i32>,
     /// Per operation: what is looked up, before the table; empty without a table.
     pub(crate) quotients: Vec<Vec<i32>>,
@@ -52,6 +52,7 @@ impl<'a> Witness<'a> {
             Some(place) => {
                 let from = place.column.offset;
                 witness.values[from..from + witness.input.len()].copy_from_slice(&witness.input);
+                witness.valid = vec![1; witness.input.len()];
             }
             None => {}
         }
@@ -123,18 +124,6 @@ impl<'a> Witness<'a> {
         self.outputs.push(output);
     }
 
-    /// Values of a committed input that are looked up as bytes: padding's too if they are public.
-    fn bytes_of_input(&self) -> Vec<i32> {
-        let Some(input) = self.plan.input else { return vec![] };
-        match input.hidden {
-            None => self.committed_input(input).to_vec(),
-            Some(_) => {
-                let valid = self.input.iter().zip(&self.valid).filter(|(_, valid)| **valid == 1);
-                valid.map(|(value, _)| *value).collect()
-            }
-        }
-    }
-
     /// A committed input as its vector has it.
     pub(crate) fn committed_input(&self, input: InputPlan) -> &[i32] {
         match input.vector {
@@ -148,7 +137,9 @@ impl<'a> Witness<'a> {
         let plan = self.plan;
         if let Some(table) = plan.bytes {
             let mut counts = vec![0; 256];
-            for value in self.bytes_of_input() {
+            let inputs = plan.input.iter().flat_map(|place| self.committed_input(*place));
+            let looked_up = inputs.zip(&self.valid).filter(|(_, valid)| **valid == 1);
+            for (value, _) in looked_up {
                 counts[(value + i32::from(INPUT_OFFSET)).unsigned_abs() as usize & 255] += 1;
             }
             for column in plan.operations.iter().flat_map(|operation| &operation.remainder) {

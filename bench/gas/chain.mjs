@@ -23,11 +23,11 @@ async function freePort() {
   return port;
 }
 
-/** Starts anvil; `close` ends it. */
-export async function start() {
+/** Starts anvil, with more arguments where given; `close` ends it. */
+export async function start(...more) {
   const port = await freePort();
   const anvil = contracts.resolve('@foundry-rs/anvil/bin.mjs');
-  const args = ['--host', '127.0.0.1', '--port', String(port), '--hardfork', HARDFORK, '--silent'];
+  const args = ['--host', '127.0.0.1', '--port', String(port), '--hardfork', HARDFORK, '--silent', ...more];
   const child = spawn(process.execPath, [anvil, ...args], {stdio: 'inherit'});
   const close = () => child.kill();
   process.on('exit', close);

@@ -75,7 +75,8 @@ async function deployAll({deploy, send}) {
       await send(token, 'approve', [address, viem.maxUint256], account);
     }
   }
-  const zk = await deploy(artifact('Zk'));
+  const opening = await deploy(artifact('ZkOpening'));
+  const zk = await deploy(artifact('Zk'), [opening.address]);
   const inferences = await deploy(artifact('Inferences'), [registry.address, zk.address]);
   return {token, registry, challenges, payouts, zk, inferences};
 }

@@ -2,15 +2,22 @@
 pragma solidity 0.8.37;
 
 import {IZk, InferenceClaim, Reason} from "./interfaces/IZk.sol";
+import {IZkOpening} from "./interfaces/IZkOpening.sol";
 import {Fr} from "./zk/Fr.sol";
-import {Messages, Reader} from "./zk/Messages.sol";
-import {Opening} from "./zk/Opening.sol";
+import {Messages, POINT_BYTES, Reader} from "./zk/Messages.sol";
 import {Plan, Plans} from "./zk/Plan.sol";
 import {Terms} from "./zk/Terms.sol";
 import {Walk, Walks} from "./zk/Walk.sol";
 
 /// One verifier for all models: `docs/reference/zk-protocol.md`.
 contract Zk is IZk {
+    /// The second half: a contract holds 24,576 bytes.
+    IZkOpening public immutable OPENING;
+
+    constructor(IZkOpening opening) {
+        OPENING = opening;
+    }
+
     /// @inheritdoc IZk
     function verify(
         InferenceClaim calldata claim,
@@ -39,8 +46,48 @@ contract Zk is IZk {
             tree(walk);
             Walks.start(walk);
             uint256 batching = Terms.verify(walk, Walks.atPoint(walk));
-            Opening.verify(walk, batching, witness);
-            if (walk.reader.cursor != walk.reader.end) Messages.reject(Reason.ProofLength);
+            open(walk, batching, witness);
+        }
+    }
+
+    /// Has the claims opened by the rest of the proof, and ends: `IZkOpening.verify`'s arguments take
+    /// the place of all that was in memory, for a large key would cost more behind it.
+    function open(Walk memory walk, uint256 batching, uint256 witness) private view {
+        unchecked {
+            bytes memory claims = Walks.packed(walk, batching);
+            Plan memory plan = walk.plan;
+            Reader memory reader = walk.reader;
+            address opening = address(OPENING);
+            uint256 selector = uint32(IZkOpening.verify.selector);
+            (uint256 key, uint256 keyBytes) = (plan.keyPoints, plan.keyRows * POINT_BYTES);
+            uint256 witnessBytes = plan.witnessRows * POINT_BYTES;
+            (uint256 rest, uint256 restBytes) = (reader.cursor, reader.end - reader.cursor);
+            bytes32 state = reader.state;
+            assembly {
+                // Appends bytes of the call data to the arguments.
+                function append(head, to, from, size) -> next {
+                    mstore(head, sub(to, 132))
+                    mstore(to, size)
+                    calldatacopy(add(to, 32), from, size)
+                    next := add(to, and(add(size, 63), not(31)))
+                }
+                // The selector ends where the arguments start, at 132; five words are their heads.
+                let size := mload(claims)
+                mcopy(324, add(claims, 32), size)
+                mstore(292, size)
+                mstore(100, selector)
+                mstore(132, state)
+                mstore(164, 160)
+                let end := append(196, add(324, size), key, keyBytes)
+                end := append(228, end, witness, witnessBytes)
+                end := append(260, end, rest, restBytes)
+                if iszero(extcodesize(opening)) { revert(0, 0) }
+                if iszero(staticcall(gas(), opening, 128, sub(end, 128), 0, 0)) {
+                    returndatacopy(0, 0, returndatasize())
+                    revert(0, returndatasize())
+                }
+                return(0, 0)
+            }
         }
     }
 
@@ -55,20 +102,22 @@ contract Zk is IZk {
             Plan memory plan = walk.plan;
             uint256 inputs = claim.batch;
             for (uint256 i = 0; i < plan.input.length; ++i) {
-                inputs *= plan.input[i];
+                inputs *= plan.input[i] >> 8;
             }
             uint256 outputs = claim.batch;
             uint256[] memory shape = plan.operations[plan.operations.length - 1].shape;
             for (uint256 i = 0; i < shape.length; ++i) {
-                outputs *= shape[i];
+                outputs *= shape[i] >> 8;
             }
             bool fits = input.length == inputs && output.length == 8 * outputs;
             fits = fits && keccak256(input) == claim.input && keccak256(output) == claim.output;
             if (!fits) Messages.reject(Reason.PublicValues);
+            (uint256 from, uint256 to) = (0, 0);
             assembly ("memory-safe") {
-                mstore(add(walk, 96), input.offset)
-                mstore(add(walk, 128), output.offset)
+                from := input.offset
+                to := output.offset
             }
+            (walk.input, walk.output) = (from, to);
         }
     }
 
@@ -127,7 +176,7 @@ contract Zk is IZk {
             Reader memory reader = walk.reader;
             uint256 lambda = layer == 0 ? 0 : Messages.challenge(reader, 5);
             uint256 left = Fr.add(walk.numerator, Fr.mul(lambda, walk.denominator));
-            left = Messages.rounds(reader, left, layer, points[1] + 32);
+            left = Messages.roundsWithEq(reader, left, layer, points[0], points[1] + 32);
             uint256 t = Messages.scalars(reader, 4, 4, points[2]);
             (uint256 sum, uint256 product) = children(points[2]);
             if (layer == 0) {
@@ -135,7 +184,6 @@ contract Zk is IZk {
                 if (sum != 0) Messages.reject(Reason.LookupSum);
             } else {
                 sum = Fr.add(sum, Fr.mul(lambda, product));
-                sum = Fr.mul(Fr.eq(points[0], points[1] + 32, layer), sum);
                 if (left != sum) Messages.reject(Reason.LookupLayer);
             }
             walk.numerator = between(points[2], t);

@@ -4,6 +4,7 @@ pragma solidity 0.8.37;
 import {Challenges} from "../src/Challenges.sol";
 import {Inferences} from "../src/Inferences.sol";
 import {Payouts} from "../src/Payouts.sol";
+import {Zk} from "../src/Zk.sol";
 import {vm} from "./Vm.sol";
 
 /// The committed artifacts, put through the deterministic deployment proxy, come to lie where
@@ -23,11 +24,13 @@ contract DeploymentTest {
         address challenges = _deploy("Challenges", abi.encode(registry));
         address payouts = _deploy("Payouts", abi.encode(registry, challenges));
         _deploy("DevToken", "");
-        address zk = _deploy("Zk", "");
+        address opening = _deploy("ZkOpening", "");
+        address zk = _deploy("Zk", abi.encode(opening));
         address inferences = _deploy("Inferences", abi.encode(registry, zk));
         vm.assertEq(address(Challenges(challenges).registry()), registry);
         vm.assertEq(address(Payouts(payouts).registry()), registry);
         vm.assertEq(address(Payouts(payouts).challenges()), challenges);
+        vm.assertEq(address(Zk(zk).OPENING()), opening);
         vm.assertEq(address(Inferences(inferences).registry()), registry);
         vm.assertEq(address(Inferences(inferences).zk()), zk);
     }

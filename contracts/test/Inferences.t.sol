@@ -3,6 +3,7 @@ pragma solidity 0.8.37;
 
 import {Inferences} from "../src/Inferences.sol";
 import {Zk} from "../src/Zk.sol";
+import {ZkOpening} from "../src/ZkOpening.sol";
 import {IInferences} from "../src/interfaces/IInferences.sol";
 import {ModelKey} from "../src/interfaces/IRegistry.sol";
 import {IZk, InferenceClaim, Reason} from "../src/interfaces/IZk.sol";
@@ -22,7 +23,7 @@ contract InferencesTest is VectorFile {
 
     function setUp() public override {
         super.setUp();
-        inferences = new Inferences(registry, new Zk());
+        inferences = new Inferences(registry, new Zk(new ZkOpening()));
         _load("zk/v1/perceptron_batch_1.json");
         key = vm.parseJsonBytes(json, _at(0, ".key"));
         input = vm.parseJsonBytes(json, _at(0, ".input"));

@@ -2,6 +2,7 @@
 pragma solidity 0.8.37;
 
 import {Zk} from "../src/Zk.sol";
+import {ZkOpening} from "../src/ZkOpening.sol";
 import {IZk, InferenceClaim, Reason} from "../src/interfaces/IZk.sol";
 import {VectorFile} from "./Vectors.t.sol";
 import {vm} from "./Vm.sol";
@@ -11,11 +12,12 @@ contract ZkTest is VectorFile {
     Zk private zk;
 
     function setUp() public override {
-        zk = new Zk();
+        zk = new Zk(new ZkOpening());
     }
 
     function testCodeFitsTheLimit() public view {
         vm.assertTrue(address(zk).code.length <= 24_576);
+        vm.assertTrue(address(zk.OPENING()).code.length <= 24_576);
     }
 
     function testVectors() public {
@@ -27,8 +29,38 @@ contract ZkTest is VectorFile {
     /// What provers that cheat send.
     function testForgedVectors() public {
         (uint256 good, uint256 bad) = all("zk/v1/forged.json");
-        vm.assertEq(good, 2);
-        vm.assertGe(bad, 27);
+        vm.assertEq(good, 3);
+        vm.assertGe(bad, 30);
+    }
+
+    /// Hiding proofs and keys are none of this contract's, whatever they show.
+    function testHidingIsRefused() public {
+        _load("zk/v1/hiding.json");
+        uint256 index = 0;
+        for (; _exists(index); ++index) {
+            this.refused(_string(index, ".name"));
+            _load("zk/v1/hiding.json");
+        }
+        vm.assertGe(index, 30);
+    }
+
+    function refused(string calldata name) external {
+        _load(string.concat("zk/v1/", name, ".json"));
+        // As many inputs as the model reads, so that it is the proof or the key that is refused.
+        bytes memory input = new bytes(5 * _uint(0, ".batch"));
+        bytes memory output = _bytes(0, ".output");
+        InferenceClaim memory claim = InferenceClaim({
+            model: keccak256(_bytes(0, ".key")),
+            context: _bytes32(0, ".context"),
+            batch: uint32(_uint(0, ".batch")),
+            input: keccak256(input),
+            output: keccak256(output)
+        });
+        bytes memory version = abi.encodeWithSelector(IZk.ZkRejected.selector, Reason.Version);
+        bytes memory key = _bytes(0, ".key");
+        bytes memory proof = _bytes(0, ".proof");
+        vm.expectRevert(version);
+        zk.verify(claim, key, input, output, proof);
     }
 
     function all(string memory list) private returns (uint256 good, uint256 bad) {
@@ -98,6 +130,8 @@ contract ZkTest is VectorFile {
         for (uint256 i = 0; i < codes.length; ++i) {
             if (_same(codes[i], code)) return Reason(i);
         }
+        // Of another stage, or of none: the contract has one reason for both.
+        if (_same(code, "zk.proof.stage")) return Reason.Version;
         revert(code);
     }
 }

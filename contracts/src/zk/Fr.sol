@@ -74,22 +74,83 @@ library Fr {
         unchecked {
             table = alloc(1 << bits);
             assembly ("memory-safe") {
-                let p := P
-
                 mstore(table, factor)
-                let end := add(point, shl(5, bits))
-                for { let size := 32 } lt(point, end) { size := shl(1, size) } {
-                    let c := mload(point)
-                    point := add(point, 32)
-                    for { let i := size } i {} {
-                        i := sub(i, 32)
-                        let v := mload(add(table, i))
-                        let high := mulmod(v, c, p)
-                        let to := add(table, shl(1, i))
-                        mstore(add(to, 32), high)
-                        mstore(to, addmod(v, sub(p, high), p))
-                    }
+            }
+            double(table, point, bits);
+        }
+    }
+
+    /// Doubles a table of one value for each coordinate, the last one first: what is behind then has
+    /// the coordinate as a factor, what was there its complement.
+    function double(uint256 table, uint256 point, uint256 bits) private pure {
+        assembly ("memory-safe") {
+            let p := P
+
+            let size := 32
+            let spot := add(point, shl(5, bits))
+            if bits {
+                spot := sub(spot, 32)
+                let v := mload(table)
+                let high := mulmod(v, mload(spot), p)
+                mstore(add(table, 32), high)
+                mstore(table, addmod(v, sub(p, high), p))
+                size := 64
+            }
+            for {} gt(spot, point) { size := shl(1, size) } {
+                spot := sub(spot, 32)
+                let c := mload(spot)
+                let to := add(table, size)
+                // Two values at a time.
+                for { let from := table } lt(from, add(table, size)) { from := add(from, 64) } {
+                    let v := mload(from)
+                    let high := mulmod(v, c, p)
+                    mstore(to, high)
+                    mstore(from, addmod(v, sub(p, high), p))
+                    v := mload(add(from, 32))
+                    high := mulmod(v, c, p)
+                    mstore(add(to, 32), high)
+                    mstore(add(from, 32), addmod(v, sub(p, high), p))
+                    to := add(to, 64)
                 }
+            }
+        }
+    }
+
+    /// Writes a table, an even number of values, times `factor` to the words from `to` on, `step`
+    /// bytes apart.
+    function putScaled(uint256 table, uint256 count, uint256 factor, uint256 to, uint256 step)
+        internal
+        pure
+    {
+        assembly ("memory-safe") {
+            let p := P
+
+            for { let end := add(table, shl(5, count)) } lt(table, end) { table := add(table, 64) }
+            {
+                mstore(to, mulmod(mload(table), factor, p))
+                mstore(add(to, step), mulmod(mload(add(table, 32)), factor, p))
+                to := add(to, shl(1, step))
+            }
+        }
+    }
+
+    /// Adds a table, an even number of values, times `factor` to the words from `to` on, `step` bytes
+    /// apart.
+    function addScaled(uint256 table, uint256 count, uint256 factor, uint256 to, uint256 step)
+        internal
+        pure
+    {
+        assembly ("memory-safe") {
+            let p := P
+
+            for { let end := add(table, shl(5, count)) } lt(table, end) { table := add(table, 64) }
+            {
+                let high := mulmod(mload(table), factor, p)
+                mstore(to, addmod(mload(to), high, p))
+                to := add(to, step)
+                high := mulmod(mload(add(table, 32)), factor, p)
+                mstore(to, addmod(mload(to), high, p))
+                to := add(to, step)
             }
         }
     }
@@ -123,11 +184,12 @@ library Fr {
             let p := P
 
             product := 1
+            let complement := add(p, 1)
             for { let spot := add(point, shl(5, bits)) } gt(spot, point) { index := shr(1, index) }
             {
                 spot := sub(spot, 32)
                 let c := mload(spot)
-                if iszero(and(index, 1)) { c := addmod(1, sub(p, c), p) }
+                if iszero(and(index, 1)) { c := sub(complement, c) }
                 product := mulmod(product, c, p)
             }
         }
@@ -177,9 +239,15 @@ library Fr {
     }
 
     /// `Π (1 − x)` of the first `count` coordinates.
-    function zeros(uint256 point, uint256 count) internal pure returns (uint256) {
-        unchecked {
-            return eqIndex(point, count, 0);
+    function zeros(uint256 point, uint256 count) internal pure returns (uint256 product) {
+        assembly ("memory-safe") {
+            let p := P
+
+            product := 1
+            for { let end := add(point, shl(5, count)) } lt(point, end) { point := add(point, 32) }
+            {
+                product := mulmod(product, sub(add(p, 1), mload(point)), p)
+            }
         }
     }
 

@@ -90,15 +90,16 @@ library Messages {
         }
     }
 
-    /// `count` rounds of a sumcheck about `claim`: the point goes to `to`, the claim left is
-    /// returned.
-    function rounds(Reader memory reader, uint256 claim, uint256 count, uint256 to)
+    /// `count` rounds of a sumcheck of degree 2 or 3 about `claim`: the point goes to `to`, the claim
+    /// left is returned.
+    function rounds(Reader memory reader, uint256 claim, uint256 count, uint256 degree, uint256 to)
         internal
         pure
         returns (uint256 left)
     {
         unchecked {
-            uint256 from = take(reader, count * 96);
+            uint256 size = degree << 5;
+            uint256 from = take(reader, count * size);
             bool canonical = true;
             assembly ("memory-safe") {
                 let p := P
@@ -108,28 +109,77 @@ library Messages {
                 left := claim
                 let m := mload(0x40)
                 mstore(m, mload(reader))
-                // Tag 6 and length 96.
-                mstore(
-                    add(m, 32),
-                    0x0600000060000000000000000000000000000000000000000000000000000000
-                )
-                for { let end := add(from, mul(count, 96)) } lt(from, end) { from := add(from, 96) }
-                {
-                    calldatacopy(add(m, 37), from, 96)
-                    let state := keccak256(m, 133)
+                // Tag 6 and the length.
+                mstore(add(m, 32), or(shl(248, 6), shl(216, size)))
+                let cubic := eq(degree, 3)
+                for { let end := add(from, mul(count, size)) } lt(from, end) {
+                    from := add(from, size)
+                } {
+                    calldatacopy(add(m, 37), from, size)
+                    let state := keccak256(m, add(37, size))
                     mstore(m, state)
                     let x := mod(state, p)
                     mstore(to, x)
                     to := add(to, 32)
                     let c0 := calldataload(from)
                     let c2 := calldataload(add(from, 32))
-                    let c3 := calldataload(add(from, 64))
-                    canonical := and(canonical, and(lt(c0, p), and(lt(c2, p), lt(c3, p))))
+                    canonical := and(canonical, and(lt(c0, p), lt(c2, p)))
+                    let bent := c2
+                    if cubic {
+                        let c3 := calldataload(add(from, 64))
+                        canonical := and(canonical, lt(c3, p))
+                        left := addmod(left, sub(p, c3), p)
+                        bent := add(c2, mulmod(c3, x, p))
+                    }
                     // c1 = claim − 2 c0 − c2 − c3; twice an element fits a word.
                     left := addmod(left, sub(twice, add(c0, c0)), p)
-                    left := addmod(left, sub(twice, add(c2, c3)), p)
-                    left := add(left, mulmod(add(c2, mulmod(c3, x, p)), x, p))
+                    left := add(addmod(left, sub(p, c2), p), mulmod(bent, x, p))
                     left := addmod(c0, mulmod(left, x, p), p)
+                }
+                mstore(reader, mload(m))
+            }
+            if (!canonical) reject(Reason.ScalarEncoding);
+        }
+    }
+
+    /// A round for each coordinate of `z`, of a sumcheck about `Σ eq(z, x) F(x)` (reference §4): the
+    /// point goes to `to`, the claim left about `F` is returned.
+    function roundsWithEq(Reader memory reader, uint256 claim, uint256 count, uint256 z, uint256 to)
+        internal
+        pure
+        returns (uint256 left)
+    {
+        unchecked {
+            uint256 from = take(reader, count << 6);
+            bool canonical = true;
+            assembly ("memory-safe") {
+                let p := P
+
+                left := claim
+                let m := mload(0x40)
+                mstore(m, mload(reader))
+                // Tag 6 and length 64.
+                mstore(
+                    add(m, 32),
+                    0x0600000040000000000000000000000000000000000000000000000000000000
+                )
+                for { let end := add(from, shl(6, count)) } lt(from, end) { from := add(from, 64) }
+                {
+                    calldatacopy(add(m, 37), from, 64)
+                    let state := keccak256(m, 101)
+                    mstore(m, state)
+                    let x := mod(state, p)
+                    mstore(to, x)
+                    to := add(to, 32)
+                    let c1 := calldataload(from)
+                    let c2 := calldataload(add(from, 32))
+                    canonical := and(canonical, and(lt(c1, p), lt(c2, p)))
+                    // c0 = claim − z (c1 + c2), so that c0 + c1 x + c2 x² is the claim and
+                    // c1 (x − z) + c2 (x² − z); sums of two elements fit a word.
+                    let minus := sub(p, mload(z))
+                    z := add(z, 32)
+                    let bent := mulmod(c2, add(mulmod(x, x, p), minus), p)
+                    left := addmod(left, add(mulmod(c1, add(x, minus), p), bent), p)
                 }
                 mstore(reader, mload(m))
             }

@@ -3,9 +3,31 @@ pragma solidity 0.8.37;
 
 import {Reason} from "../interfaces/IZk.sol";
 import {Fr, P} from "./Fr.sol";
-import {Messages, POINT_BYTES} from "./Messages.sol";
-import {Plan} from "./Plan.sol";
-import {Claims, Walk, Walks} from "./Walk.sol";
+import {Messages, POINT_BYTES, Reader} from "./Messages.sol";
+
+/// Claims being opened. They are words: the number of a point's coordinates, these, and each claim's
+/// column, value and point. A column is `offset << 8 | bits`, and its point is left out if it is the
+/// first point's last coordinates.
+struct Claims {
+    uint256 rowBits;
+    uint256 batching;
+    /// The words behind the first point.
+    uint256 from;
+    uint256 end;
+    /// Of the first point.
+    uint256 coordinates;
+    /// Call data; the key's rows are numbered first.
+    uint256 key;
+    uint256 keyRows;
+    uint256 witness;
+    uint256 rows;
+    /// What the precompile will be given, zeros at first: for each row 64 bytes of x, as many of y, and a
+    /// scalar. Until there is a point, the word before the scalar numbers the row's group, from 1.
+    uint256 terms;
+}
+
+// Bytes of a term.
+uint256 constant TERM = 160;
 
 /// Opening all claims at once (reference §6).
 library Opening {
@@ -13,12 +35,10 @@ library Opening {
     uint256 private constant G2_ADD = 0x0d;
     uint256 private constant G2_MSM = 0x0e;
     uint256 private constant PAIRING = 0x0f;
-
-    /// Rows' scalars, filled in once the groups' weights are known.
-    struct Rows {
-        uint256[] key;
-        uint256[] witness;
-    }
+    /// A column of the witness.
+    uint256 internal constant WITNESS = 1 << 255;
+    /// A claim at the first point's last coordinates.
+    uint256 internal constant SHARED = 1 << 254;
 
     struct Ends {
         uint256 beta;
@@ -32,146 +52,219 @@ library Opening {
         uint256 values;
     }
 
-    /// Verifies the opening of the walk's claims. `witness` is where the witness's rows are.
-    function verify(Walk memory walk, uint256 batching, uint256 witness) internal view {
+    /// Verifies the opening of the claims by the rest of a proof.
+    function verify(Claims memory claims, Reader memory reader) internal view {
         unchecked {
-            Plan memory plan = walk.plan;
-            uint256[] memory groups = new uint256[](walk.claims.count);
-            uint256 count = group(walk, groups);
-            uint256 value = batch(walk.claims, batching);
-            uint256 point = Fr.alloc(plan.rowBits);
-            uint256 left = Messages.rounds(walk.reader, value, plan.rowBits, point);
+            uint256 point = Fr.alloc(claims.rowBits);
+            (uint256 left, uint256 most) = batch(claims);
+            left = Messages.rounds(reader, left, claims.rowBits, 2, point);
+            uint256 groups = Fr.alloc(3 * most);
+            uint256 count = weigh(claims, point, groups);
             uint256 values = Fr.alloc(count);
-            uint256 theta = Messages.scalars(walk.reader, 11, count, values);
-            Rows memory rows = none(plan);
-            weigh(walk, rows, groups, batching, [point, values, theta, left]);
-
-            value = 0;
-            for (uint256 i = count; i > 0; --i) {
-                value = Fr.add(Fr.mul(value, theta), Fr.load(values, i - 1));
-            }
+            uint256 theta = Messages.scalars(reader, 11, count, values);
+            uint256 value = fold(claims, groups, values, count, theta, left);
             Ends memory ends = Ends({
                 beta: 0, inverse: 0, difference: 0, mu: 0, symmetric: 0, quotient: 0, values: 0
             });
-            (ends.symmetric, ends.beta) = Messages.points(walk.reader, 12, 1);
+            (ends.symmetric, ends.beta) = Messages.points(reader, 12, 1);
             ends.values = Fr.alloc(4);
-            ends.mu = Messages.scalars(walk.reader, 13, 4, ends.values);
+            ends.mu = Messages.scalars(reader, 13, 4, ends.values);
             // The last message answers nothing.
-            ends.quotient = Messages.take(walk.reader, POINT_BYTES);
-            symmetric(plan, ends, point, value);
-            pairing(plan, rows, ends, witness);
+            ends.quotient = Messages.take(reader, POINT_BYTES);
+            symmetric(claims.rowBits, ends, point, value);
+            pairing(claims, ends);
+            if (reader.cursor != reader.end) Messages.reject(Reason.ProofLength);
         }
     }
 
-    function none(Plan memory plan) private pure returns (Rows memory) {
-        return Rows({key: new uint256[](plan.keyRows), witness: new uint256[](plan.witnessRows)});
-    }
-
-    function batch(Claims memory claims, uint256 batching) private pure returns (uint256 value) {
-        unchecked {
-            for (uint256 i = claims.count; i > 0; --i) {
-                value = Fr.add(Fr.mul(value, batching), claims.values[i - 1]);
+    /// The claim behind the one at `spot`.
+    function following(uint256 spot) private pure returns (uint256 next) {
+        assembly ("memory-safe") {
+            let column := mload(spot)
+            next := add(spot, 64)
+            if iszero(and(column, SHARED)) {
+                next := add(next, shl(5, and(column, 255)))
             }
         }
     }
 
-    /// Numbers each claim's group by first appearance; returns how many there are.
-    function group(Walk memory walk, uint256[] memory groups) private pure returns (uint256 count) {
+    /// `Σ η^i value_i`; also counts the claims.
+    function batch(Claims memory claims) private pure returns (uint256 value, uint256 count) {
         unchecked {
-            Plan memory plan = walk.plan;
-            Rows memory known = none(plan);
-            for (uint256 i = 0; i < groups.length; ++i) {
-                uint256 column = walk.claims.columns[i];
-                if (column & 255 > plan.rowBits) {
-                    groups[i] = count++;
-                    continue;
-                }
-                uint256[] memory rows = column & Walks.WITNESS > 0 ? known.witness : known.key;
-                uint256 row = (column & ~Walks.WITNESS) >> (8 + plan.rowBits);
-                if (rows[row] == 0) rows[row] = ++count;
-                groups[i] = rows[row] - 1;
-            }
-        }
-    }
-
-    /// Checks what sumcheck C left, and gives each row its scalar.
-    function weigh(
-        Walk memory walk,
-        Rows memory rows,
-        uint256[] memory groups,
-        uint256 batching,
-        uint256[4] memory c
-    ) private pure {
-        unchecked {
-            uint256[] memory thetas = new uint256[](groups.length);
-            uint256 sum = 0;
             uint256 eta = 1;
-            uint256 made = 0;
-            uint256[2] memory last = [uint256(0), 0];
-            for (uint256 i = 0; i < groups.length; ++i) {
-                uint256 spot = groups[i];
-                uint256 value = Fr.mul(eta, weightAt(walk, i, c[0], last));
-                sum = Fr.add(sum, Fr.mul(value, Fr.load(c[1], spot)));
-                eta = Fr.mul(eta, batching);
-                if (spot == made) {
-                    thetas[spot] = spot == 0 ? 1 : Fr.mul(thetas[spot - 1], c[2]);
-                    ++made;
-                    spread(walk, rows, i, thetas[spot]);
+            uint256 batching = claims.batching;
+            uint256 spot = claims.from;
+            for (; spot < claims.end; spot = following(spot)) {
+                ++count;
+                assembly ("memory-safe") {
+                    value := addmod(value, mulmod(eta, mload(add(spot, 32)), P), P)
+                    eta := mulmod(eta, batching, P)
                 }
             }
-            if (sum != c[3]) Messages.reject(Reason.Evaluations);
+            if (spot != claims.end) Messages.reject(Reason.Key);
         }
     }
 
-    /// A claim's weight at a point of a whole row. `last` keeps what the last point gave: an operation's
-    /// output and remainders are claimed at the same.
-    function weightAt(Walk memory walk, uint256 claim, uint256 point, uint256[2] memory last)
+    /// Numbers the claims' groups by first appearance and sums each one's weights at C's point: three
+    /// words for each group, this, its first claim and the term of its first row.
+    function weigh(Claims memory claims, uint256 point, uint256 groups)
         private
         pure
-        returns (uint256)
+        returns (uint256 count)
     {
         unchecked {
-            uint256 rowBits = walk.plan.rowBits;
-            uint256 column = walk.claims.columns[claim] & ~Walks.WITNESS;
-            uint256 bits = column & 255;
-            uint256 own = walk.claims.points[claim];
-            uint256 place = bits < rowBits ? rowBits - bits : 0;
-            if (last[0] != (own << 8 | bits)) {
-                uint256 inner = own + ((bits + place - rowBits) << 5);
-                last[0] = own << 8 | bits;
-                last[1] = Fr.eq(inner, point + (place << 5), rowBits - place);
+            uint256 rowBits = claims.rowBits;
+            uint256 shared = suffixes(claims.from, point + (rowBits << 5), rowBits);
+            uint256 eta = 1;
+            for (uint256 spot = claims.from; spot < claims.end; spot = following(spot)) {
+                uint256 column = Fr.load(spot, 0);
+                uint256 weight = Fr.mul(eta, weightAt(rowBits, spot, point, shared));
+                eta = Fr.mul(eta, claims.batching);
+                uint256 label = termOf(claims, column) + 96;
+                uint256 known = column & 255 > rowBits ? 0 : Fr.load(label, 0);
+                if (known == 0) {
+                    known = ++count;
+                    assembly ("memory-safe") {
+                        // The first group's, if several rows are folded.
+                        if iszero(mload(label)) { mstore(label, known) }
+                        let group := add(groups, mul(96, sub(known, 1)))
+                        mstore(group, weight)
+                        mstore(add(group, 32), spot)
+                        mstore(add(group, 64), sub(label, 96))
+                    }
+                } else {
+                    assembly ("memory-safe") {
+                        let group := add(groups, mul(96, sub(known, 1)))
+                        mstore(group, addmod(mload(group), weight, P))
+                    }
+                }
             }
-            if (place == 0) return last[1];
-            uint256 index = (column >> (8 + bits)) & ((1 << place) - 1);
-            return Fr.mul(Fr.eqIndex(point, place, index), last[1]);
         }
     }
 
-    /// Adds a group's share to the scalars of the rows it folds.
-    function spread(Walk memory walk, Rows memory rows, uint256 claim, uint256 theta) private pure {
+    /// The term of a column's first row.
+    function termOf(Claims memory claims, uint256 column) private pure returns (uint256) {
         unchecked {
-            uint256 rowBits = walk.plan.rowBits;
-            uint256 column = walk.claims.columns[claim];
-            uint256[] memory scalars = column & Walks.WITNESS > 0 ? rows.witness : rows.key;
-            column &= ~Walks.WITNESS;
-            uint256 row = column >> (8 + rowBits);
-            uint256 tall = (column & 255) > rowBits ? (column & 255) - rowBits : 0;
-            if (row + (1 << tall) > scalars.length) Messages.reject(Reason.Key);
-            uint256 fold = Fr.scaledTable(walk.claims.points[claim], tall, theta);
-            uint256 count = 1 << tall;
+            uint256 rowBits = claims.rowBits;
+            uint256 bits = column & 255;
+            uint256 row = (column & ~(WITNESS | SHARED)) >> (8 + rowBits);
+            if (column & WITNESS > 0) row += claims.keyRows;
+            uint256 last = row + (bits > rowBits ? (1 << (bits - rowBits)) - 1 : 0);
+            if (last >= claims.rows) Messages.reject(Reason.Key);
+            if (column & SHARED > 0 && bits > claims.coordinates) Messages.reject(Reason.Key);
+            return claims.terms + TERM * row;
+        }
+    }
+
+    /// `eq` of the last coordinates of two points, which end at `a` and `b`: of none, one, … `bits`.
+    function suffixes(uint256 a, uint256 b, uint256 bits) private pure returns (uint256 products) {
+        unchecked {
+            products = Fr.alloc(bits + 1);
             assembly ("memory-safe") {
                 let p := P
-                let to := add(add(scalars, 32), shl(5, row))
-                for { let end := add(to, shl(5, count)) } lt(to, end) { to := add(to, 32) } {
-                    mstore(to, addmod(mload(to), mload(fold), p))
-                    fold := add(fold, 32)
+                let product := 1
+                mstore(products, 1)
+                for { let i := 32 } iszero(gt(i, shl(5, bits))) { i := add(i, 32) } {
+                    let x := mload(sub(a, i))
+                    let y := mload(sub(b, i))
+                    // 1 + 2xy − (x + y); twice an element fits a word.
+                    let xy := mulmod(x, y, p)
+                    xy := addmod(add(xy, add(xy, 1)), sub(shl(1, p), add(x, y)), p)
+                    product := mulmod(product, xy, p)
+                    mstore(add(products, i), product)
                 }
+            }
+        }
+    }
+
+    /// A claim's weight at a point of a whole row.
+    function weightAt(uint256 rowBits, uint256 spot, uint256 point, uint256 shared)
+        private
+        pure
+        returns (uint256 weight)
+    {
+        unchecked {
+            uint256 column = Fr.load(spot, 0);
+            uint256 bits = column & 255;
+            uint256 inner = bits < rowBits ? bits : rowBits;
+            uint256 place = rowBits - inner;
+            if (column & SHARED > 0) {
+                weight = Fr.load(shared, inner);
+            } else {
+                weight = Fr.eq(spot + ((2 + bits - inner) << 5), point + (place << 5), inner);
+            }
+            if (place > 0) {
+                uint256 index = (column >> (8 + bits)) & ((1 << place) - 1);
+                weight = Fr.mul(weight, Fr.eqIndex(point, place, index));
+            }
+        }
+    }
+
+    /// Checks what sumcheck C left, gives each row its scalar, and returns the folded value.
+    function fold(
+        Claims memory claims,
+        uint256 groups,
+        uint256 values,
+        uint256 count,
+        uint256 theta,
+        uint256 left
+    ) private pure returns (uint256 value) {
+        unchecked {
+            uint256 power = 1;
+            uint256 sum = 0;
+            uint256[2] memory last = [uint256(0), 0];
+            for (uint256 i = 0; i < count; ++i) {
+                uint256 own = Fr.load(values, i);
+                sum = Fr.add(sum, Fr.mul(Fr.load(groups, 3 * i), own));
+                value = Fr.add(value, Fr.mul(power, own));
+                spread(claims, groups + 96 * i, i + 1, power, last);
+                power = Fr.mul(power, theta);
+            }
+            if (sum != left) Messages.reject(Reason.Evaluations);
+        }
+    }
+
+    /// Adds a group's share to the scalars of the rows it folds. `last` keeps the last table:
+    /// operations of one size fold their weights alike.
+    function spread(
+        Claims memory claims,
+        uint256 group_,
+        uint256 index,
+        uint256 theta,
+        uint256[2] memory last
+    ) private pure {
+        unchecked {
+            uint256 spot = Fr.load(group_, 1);
+            uint256 column = Fr.load(spot, 0);
+            uint256 to = Fr.load(group_, 2) + 128;
+            uint256 bits = column & 255;
+            if (bits <= claims.rowBits) {
+                assembly ("memory-safe") {
+                    mstore(to, addmod(mload(to), theta, P))
+                }
+                return;
+            }
+            uint256 point = column & SHARED > 0 ? claims.from - (bits << 5) : spot + 64;
+            bits -= claims.rowBits;
+            uint256 id;
+            assembly ("memory-safe") {
+                id := keccak256(point, shl(5, bits))
+            }
+            if (last[0] != id) {
+                last[0] = id;
+                last[1] = Fr.eqTable(point, bits);
+            }
+            // Nobody else has shares of a column of several rows; the first group finds zeros.
+            if (Fr.load(to - 32, 0) == index) {
+                Fr.putScaled(last[1], 1 << bits, theta, to, TERM);
+            } else {
+                Fr.addScaled(last[1], 1 << bits, theta, to, TERM);
             }
         }
     }
 
     /// The identity that holds the inner product, at β.
-    function symmetric(Plan memory plan, Ends memory ends, uint256 point, uint256 value)
+    function symmetric(uint256 rowBits, Ends memory ends, uint256 point, uint256 value)
         private
         view
     {
@@ -185,8 +278,8 @@ library Opening {
             ends.inverse = inverse;
             ends.difference = Fr.mul(square, both);
             uint256 v = ends.values;
-            uint256 left = Fr.mul(Fr.load(v, 0), weightPolynomial(point, plan.rowBits, inverse));
-            uint256 w = weightPolynomial(point, plan.rowBits, beta);
+            uint256 left = Fr.mul(Fr.load(v, 0), weightPolynomial(point, rowBits, inverse));
+            uint256 w = weightPolynomial(point, rowBits, beta);
             left = Fr.add(left, Fr.mul(Fr.load(v, 1), w));
             uint256 right = Fr.add(value, value);
             right = Fr.add(right, Fr.mul(beta, Fr.load(v, 2)));
@@ -215,18 +308,14 @@ library Opening {
     }
 
     /// `e([h] − [I], [1]_2) · e(−[Q], [τ² − (β + 1/β) τ + 1]_2) = 1`. The pairing validates `[Q]`.
-    function pairing(Plan memory plan, Rows memory rows, Ends memory ends, uint256 witness)
-        private
-        view
-    {
+    function pairing(Claims memory claims, Ends memory ends) private view {
         unchecked {
             (uint256 linear, uint256 constant_) = line(ends);
-            uint256 mu = ends.mu;
-            uint256 terms = Fr.alloc(5 * (plan.keyRows + plan.witnessRows + 4));
-            uint256 spot = terms;
-            spot = append(spot, plan.keyPoints, rows.key, false);
-            spot = append(spot, witness, rows.witness, true);
-            spot = single(spot, ends.symmetric, mu);
+            uint256 terms = claims.terms;
+            uint256 spot = append(terms, claims.key, terms, claims.keyRows);
+            uint256 own = terms + TERM * claims.keyRows;
+            spot = append(spot, claims.witness, own, claims.rows - claims.keyRows);
+            spot = single(spot, ends.symmetric, ends.mu);
             spot = constants(spot, P - constant_, P - linear);
 
             uint256 pairs = Fr.alloc(24);
@@ -287,34 +376,67 @@ library Opening {
         }
     }
 
-    /// Appends rows; those of the witness even with a zero scalar, so that they are validated. The
-    /// identity, which zero rows commit to, adds nothing.
-    function append(uint256 spot, uint256 points, uint256[] memory scalars, bool all)
+    /// Puts the points into the terms from `from` on and moves these up to `spot`, without those of
+    /// the identity, which zero rows commit to and which adds nothing.
+    function append(uint256 spot, uint256 points, uint256 from, uint256 count)
         private
         pure
         returns (uint256 end)
     {
         assembly ("memory-safe") {
-            end := spot
-            let word := add(scalars, 32)
-            for { let last := add(word, shl(5, mload(scalars))) } lt(word, last) {
-                word := add(word, 32)
-                points := add(points, 96)
-            } {
-                let scalar := mload(word)
-                // Each coordinate of 48 bytes as 16 and 32 of them.
-                let x := calldataload(points)
-                let y := calldataload(add(points, 48))
-                let low := or(calldataload(add(points, 16)), calldataload(add(points, 64)))
-                if and(or(all, gt(scalar, 0)), gt(or(or(x, y), low), 0)) {
-                    mstore(end, shr(128, x))
-                    mstore(add(end, 32), calldataload(add(points, 16)))
-                    mstore(add(end, 64), shr(128, y))
-                    mstore(add(end, 96), calldataload(add(points, 64)))
-                    mstore(add(end, 128), scalar)
-                    end := add(end, 160)
-                }
+            // Each coordinate of 48 bytes is 64 with zeros in front.
+            function put(to, point) {
+                calldatacopy(add(to, 16), point, 48)
+                calldatacopy(add(to, 80), add(point, 48), 48)
             }
+            // Moves what lies between `run` and `to` up.
+            function move(up, run, to) -> behind {
+                behind := add(up, sub(to, run))
+                if iszero(eq(up, run)) { mcopy(up, run, sub(to, run)) }
+            }
+            let last := add(from, mul(count, TERM))
+            let run := from
+            end := spot
+            for {} lt(from, last) {} {
+                // Four at once if none of them can be the identity.
+                if gt(sub(last, from), 639) {
+                    let none :=
+                        or(
+                            or(
+                                iszero(calldataload(add(points, 16))),
+                                iszero(calldataload(add(points, 112)))
+                            ),
+                            or(
+                                iszero(calldataload(add(points, 208))),
+                                iszero(calldataload(add(points, 304)))
+                            )
+                        )
+                    if iszero(none) {
+                        calldatacopy(add(from, 16), points, 48)
+                        calldatacopy(add(from, 80), add(points, 48), 48)
+                        calldatacopy(add(from, 176), add(points, 96), 48)
+                        calldatacopy(add(from, 240), add(points, 144), 48)
+                        calldatacopy(add(from, 336), add(points, 192), 48)
+                        calldatacopy(add(from, 400), add(points, 240), 48)
+                        calldatacopy(add(from, 496), add(points, 288), 48)
+                        calldatacopy(add(from, 560), add(points, 336), 48)
+                        from := add(from, 640)
+                        points := add(points, 384)
+                        continue
+                    }
+                }
+                let x := or(calldataload(points), calldataload(add(points, 16)))
+                let y := or(calldataload(add(points, 48)), calldataload(add(points, 64)))
+                switch or(x, y)
+                case 0 {
+                    end := move(end, run, from)
+                    run := add(from, TERM)
+                }
+                default { put(from, points) }
+                from := add(from, TERM)
+                points := add(points, 96)
+            }
+            end := move(end, run, from)
         }
     }
 

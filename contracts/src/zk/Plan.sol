@@ -17,10 +17,15 @@ struct Term {
     /// Six bytes: kernel, stride and padding, rows before columns.
     uint256 window;
     uint256 weights;
+    /// Where the weights' point comes from: two bytes for each dimension, the first low. The lower
+    /// byte are its bits, the upper one its place in the operation's own part, or with bit 7 set in
+    /// the point of what is summed.
+    uint256 order;
     uint256 variables;
 }
 
-/// An operation and its places. `output` is a column's number plus 1, 0 for the network's output.
+/// An operation and its places. Shapes' dimensions are `size << 8 | bits`. `output` is a column's number
+/// plus 1, 0 for the network's output.
 struct Operation {
     uint256[] shape;
     Term[] terms;
@@ -36,6 +41,8 @@ struct Operation {
     uint256 tableLeaf;
     uint256 bias;
     uint256 point;
+    /// The output's at the point, and what the terms have to add up to.
+    uint256 value;
     uint256 target;
 }
 
@@ -57,6 +64,9 @@ struct Plan {
     uint256 batch;
     uint256 batchBits;
     uint256[] input;
+    /// The committed input's column plus 1, 0 if it is not committed, and its leaf.
+    uint256 inputColumn;
+    uint256 inputLeaf;
     Operation[] operations;
     Table[] tables;
     bool hasBytes;
@@ -77,6 +87,11 @@ library Plans {
     /// Labels from here on are of indices that are summed.
     uint256 internal constant SUMMED = 4;
     uint256 private constant LABELS = 8;
+    // The structs' words.
+    uint256 private constant OPERATION_BYTES = 15 * 32;
+    uint256 private constant TERM_BYTES = 10 * 32;
+    /// Inputs of at least as many bits, batch included, are committed.
+    uint256 private constant COMMITTED_INPUT_BITS = 9;
 
     /// Bits of an index below `size`, which is at most 2^32.
     function bitsOf(uint256 size) internal pure returns (uint256 bits) {
@@ -93,9 +108,11 @@ library Plans {
 
     /// Bits of the padded index over dimensions from `first` on.
     function bitsFrom(uint256[] memory shape, uint256 first) internal pure returns (uint256 bits) {
-        unchecked {
-            for (uint256 i = first; i < shape.length; ++i) {
-                bits += bitsOf(shape[i]);
+        assembly ("memory-safe") {
+            let spot := add(shape, shl(5, first))
+            for { let end := add(shape, shl(5, mload(shape))) } lt(spot, end) {} {
+                spot := add(spot, 32)
+                bits := add(bits, and(mload(spot), 255))
             }
         }
     }
@@ -124,8 +141,9 @@ library Plans {
             if (count == 0 || count > 4) Messages.reject(Reason.Key);
             shape = new uint256[](count);
             for (uint256 i = 0; i < count; ++i) {
-                shape[i] = number(reader, 4);
-                if (shape[i] == 0 || shape[i] > 1 << 16) Messages.reject(Reason.Key);
+                uint256 size = number(reader, 4);
+                if (size - 1 >= 1 << 16) Messages.reject(Reason.Key);
+                shape[i] = size << 8 | bitsOf(size);
             }
             if (bitsFrom(shape, 0) > 26) Messages.reject(Reason.Key);
         }
@@ -146,7 +164,10 @@ library Plans {
             plan.batch = batch;
             plan.batchBits = bitsOf(batch);
             plan.input = shape_(reader);
-            plan.operations = new Operation[](number(reader, 2));
+            if (plan.batchBits + bitsFrom(plan.input, 0) > 26) {
+                Messages.reject(Reason.PublicValues);
+            }
+            plan.operations = operations(number(reader, 2));
             if (plan.operations.length == 0) Messages.reject(Reason.Key);
             for (uint256 i = 0; i < plan.operations.length; ++i) {
                 operation(reader, plan, i);
@@ -171,6 +192,38 @@ library Plans {
         }
     }
 
+    /// A list of structs of `size` bytes each, all zero.
+    function zeroed(uint256 count, uint256 size) private pure returns (uint256 list) {
+        assembly ("memory-safe") {
+            list := mload(0x40)
+            mstore(list, count)
+            let item := add(list, shl(5, add(count, 1)))
+            let all := mul(count, size)
+            // Behind the end of the call data there are zeros.
+            calldatacopy(item, calldatasize(), all)
+            mstore(0x40, add(item, all))
+            for { let spot := add(list, shl(5, count)) } gt(spot, list) { spot := sub(spot, 32) } {
+                all := sub(all, size)
+                mstore(spot, add(item, all))
+            }
+        }
+    }
+
+    /// Their shapes and terms are set before they are read.
+    function operations(uint256 count) private pure returns (Operation[] memory list) {
+        uint256 made = zeroed(count, OPERATION_BYTES);
+        assembly ("memory-safe") {
+            list := made
+        }
+    }
+
+    function terms(uint256 count) private pure returns (Term[] memory list) {
+        uint256 made = zeroed(count, TERM_BYTES);
+        assembly ("memory-safe") {
+            list := made
+        }
+    }
+
     function operation(Reader memory reader, Plan memory plan, uint256 spot) private pure {
         unchecked {
             Operation memory op = plan.operations[spot];
@@ -182,7 +235,7 @@ library Plans {
                 op.biasAxis = bias & 15;
                 op.biasEnd = op.biasAxis + (bias >> 4) + 1;
             }
-            op.terms = new Term[](number(reader, 1));
+            op.terms = terms(number(reader, 1));
             op.bits = plan.batchBits + bitsFrom(op.shape, 0);
             bool fine = op.bits <= 26 && op.shift % 8 == 0 && op.shift <= 24;
             fine = fine && op.terms.length + op.biasEnd > 0 && op.biasEnd <= op.shape.length;
@@ -211,6 +264,13 @@ library Plans {
         }
     }
 
+    /// Whether a tensor that is read is committed; the last one is never read.
+    function isCommitted(Plan memory plan, uint256 index) internal pure returns (bool) {
+        unchecked {
+            return index + plan.inputColumn > 0;
+        }
+    }
+
     function kernel(Term memory term, uint256 axis) internal pure returns (uint256) {
         unchecked {
             return (term.window >> (40 - 8 * axis)) & 255;
@@ -227,6 +287,14 @@ library Plans {
         uint256 window = term.window;
         assembly ("memory-safe") {
             value := signextend(0, shr(sub(8, shl(3, axis)), window))
+        }
+    }
+
+    /// Bits of a tensor's padded index, without the batch.
+    function bitsOfTensor(Plan memory plan, uint256 index) internal pure returns (uint256) {
+        unchecked {
+            if (index == 0) return bitsFrom(plan.input, 0);
+            return plan.operations[index - 1].bits - plan.batchBits;
         }
     }
 
@@ -264,7 +332,7 @@ library Plans {
                     term.variables = bitsFrom(from, 1);
                 } else if (fits) {
                     term.variables =
-                        bitsOf(from[0]) + bitsOf(kernel(term, 0)) + bitsOf(kernel(term, 1));
+                        (from[0] & 255) + bitsOf(kernel(term, 0)) + bitsOf(kernel(term, 1));
                 }
             }
             if (!fits) Messages.reject(Reason.Key);
@@ -301,7 +369,7 @@ library Plans {
         }
     }
 
-    /// Size of the dimension with a label; 0 if there is none.
+    /// The dimension with a label; 0 if there is none.
     function sizeOf(uint256[] memory from, uint256 labels, uint256 own)
         private
         pure
@@ -314,7 +382,7 @@ library Plans {
         }
     }
 
-    /// The size of an index that a product's sumcheck runs over, 0 if it does not: an index of the
+    /// The dimension of an index that a product's sumcheck runs over, 0 if it does not: an index of the
     /// output is if both operands have it.
     function indexOf(uint256[] memory a, uint256[] memory b, uint256 labels, uint256 own)
         internal
@@ -343,46 +411,117 @@ library Plans {
                 (uint256 size, uint256 other) = indexOf(a, b, term.labels, i);
                 if (size * other > 0) {
                     fits = fits && size == other;
-                    term.variables += bitsOf(size);
-                    if (i >= SUMMED) work += bitsOf(size);
+                    term.variables += size & 255;
+                    if (i >= SUMMED) work += size & 255;
                 } else if (i < to.length) {
-                    fits = fits && (size + other > 0 || to[i] == 1);
+                    fits = fits && (size + other > 0 || to[i] == 1 << 8);
                 }
             }
             if (!fits || work > 32) Messages.reject(Reason.Key);
         }
     }
 
-    /// Sizes of columns being collected.
-    struct Sizes {
-        uint256[] bits;
+    /// Weights' dimensions by how much of them is not padding; two bytes each, as in `Term.order`.
+    struct Order {
+        uint256[8] entries;
         uint256 count;
     }
 
-    function add(Sizes memory sizes, uint256 bits) private pure returns (uint256 index) {
+    /// Puts dimensions from `first` to `last` in their order, the least filled in front.
+    function sort(
+        Order memory order,
+        uint256[] memory shape,
+        uint256 first,
+        uint256 last,
+        uint256 from
+    ) private pure {
         unchecked {
-            index = sizes.count++;
-            sizes.bits[index] = bits;
+            for (uint256 i = first; i < last; ++i) {
+                uint256 bits = shape[i] & 255;
+                uint256 entry = (((shape[i] >> 8) << 32) >> bits) << 16 | from << 8 | bits;
+                from += bits;
+                if (bits == 0) continue;
+                uint256 spot = order.count++;
+                for (; spot > 0 && order.entries[spot - 1] >> 16 > entry >> 16; --spot) {
+                    order.entries[spot] = order.entries[spot - 1];
+                }
+                order.entries[spot] = entry;
+            }
+        }
+    }
+
+    /// The order of a term's weights.
+    function ordered(uint256[] memory to, uint256[] memory from, Term memory term)
+        private
+        pure
+        returns (uint256 packed)
+    {
+        unchecked {
+            Order memory order = Order({entries: [uint256(0), 0, 0, 0, 0, 0, 0, 0], count: 0});
+            if (term.kind == 1) {
+                sort(order, to, term.kept, to.length, 0);
+                sort(order, from, term.kept, from.length, 128);
+            } else {
+                uint256[] memory kernel_ = new uint256[](3);
+                kernel_[0] = from[0];
+                for (uint256 axis = 0; axis < 2; ++axis) {
+                    uint256 size = kernel(term, axis);
+                    kernel_[1 + axis] = size << 8 | bitsOf(size);
+                }
+                sort(order, to, 0, 1, 0);
+                sort(order, kernel_, 0, 3, 128);
+            }
+            for (uint256 i = order.count; i > 0; --i) {
+                packed = packed << 16 | order.entries[i - 1] & 0xffff;
+            }
+        }
+    }
+
+    /// Sizes of columns being collected, and how much there is of each.
+    struct Sizes {
+        uint256[] bits;
+        uint256 count;
+        uint256[27] totals;
+    }
+
+    function add(Sizes memory sizes, uint256 bits) private pure returns (uint256 index) {
+        assembly ("memory-safe") {
+            index := mload(add(sizes, 32))
+            mstore(add(sizes, 32), add(index, 1))
+            mstore(add(add(mload(sizes), 32), shl(5, index)), bits)
+            let total := add(mload(add(sizes, 64)), shl(5, bits))
+            let one := 1
+            mstore(total, add(mload(total), shl(bits, one)))
         }
     }
 
     /// No vector has more columns, nor an opening more claims: an operation has its output, three
-    /// bytes, a bias, and two claims a term; a table its counts and what it lists.
+    /// bytes, a bias, and two claims a term; a table its counts and what it lists; the input two.
     function mostColumns(Plan memory plan) internal pure returns (uint256 most) {
         unchecked {
-            most = 2 * plan.tables.length + 1;
+            most = 2 * plan.tables.length + 3;
             for (uint256 i = 0; i < plan.operations.length; ++i) {
                 most += 5 + 2 * plan.operations[i].terms.length;
             }
         }
     }
 
+    function none(uint256 most) private pure returns (Sizes memory sizes) {
+        sizes.bits = new uint256[](most);
+    }
+
     function place(Plan memory plan) private pure {
         unchecked {
             uint256 most = mostColumns(plan);
-            Sizes memory key = Sizes({bits: new uint256[](most), count: 0});
-            Sizes memory witness = Sizes({bits: new uint256[](most), count: 0});
-            Sizes memory leaves = Sizes({bits: new uint256[](most), count: 0});
+            Sizes memory key = none(most);
+            Sizes memory witness = none(most);
+            Sizes memory leaves = none(most);
+            uint256 inputBits = plan.batchBits + bitsFrom(plan.input, 0);
+            if (inputBits >= COMMITTED_INPUT_BITS) {
+                plan.inputColumn = add(witness, inputBits) + 1;
+                plan.inputLeaf = add(leaves, inputBits);
+                plan.hasBytes = true;
+            }
             for (uint256 i = 0; i < plan.operations.length; ++i) {
                 Operation memory op = plan.operations[i];
                 for (uint256 j = 0; j < op.terms.length; ++j) {
@@ -390,7 +529,10 @@ library Plans {
                     if (term.kind == 1) {
                         term.weights = add(key, bitsFrom(op.shape, term.kept) + term.variables);
                     } else if (term.kind == 2) {
-                        term.weights = add(key, bitsOf(op.shape[0]) + term.variables);
+                        term.weights = add(key, (op.shape[0] & 255) + term.variables);
+                    }
+                    if (term.kind - 1 < 2) {
+                        term.order = ordered(op.shape, tensor(plan, term.input), term);
                     }
                 }
                 if (op.biasEnd > 0) {
@@ -428,31 +570,33 @@ library Plans {
         }
     }
 
-    /// Places columns by descending size, ties in order.
+    /// Places columns by descending size, ties in order: the sizes become columns.
     function columns(Sizes memory sizes)
         private
         pure
         returns (uint256[] memory placed, uint256 length)
     {
-        unchecked {
-            uint256[27] memory next;
-            for (uint256 i = 0; i < sizes.count; ++i) {
-                next[sizes.bits[i]] += 1 << sizes.bits[i];
+        placed = sizes.bits;
+        assembly ("memory-safe") {
+            let next := mload(add(sizes, 64))
+            let one := 1
+            for { let spot := add(next, 864) } gt(spot, next) {} {
+                spot := sub(spot, 32)
+                let total := mload(spot)
+                mstore(spot, length)
+                length := add(length, total)
             }
-            assembly ("memory-safe") {
-                for { let spot := add(next, 864) } gt(spot, next) {} {
-                    spot := sub(spot, 32)
-                    let total := mload(spot)
-                    mstore(spot, length)
-                    length := add(length, total)
-                }
+            let count := mload(add(sizes, 32))
+            mstore(placed, count)
+            for { let end := add(placed, shl(5, count)) } lt(placed, end) {} {
+                placed := add(placed, 32)
+                let bits := mload(placed)
+                let spot := add(next, shl(5, bits))
+                let offset := mload(spot)
+                mstore(placed, or(shl(8, offset), bits))
+                mstore(spot, add(offset, shl(bits, one)))
             }
-            placed = new uint256[](sizes.count);
-            for (uint256 i = 0; i < sizes.count; ++i) {
-                uint256 bits = sizes.bits[i];
-                placed[i] = next[bits] << 8 | bits;
-                next[bits] += 1 << bits;
-            }
+            placed := mload(sizes)
         }
     }
 }

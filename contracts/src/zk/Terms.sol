@@ -5,14 +5,11 @@ import {Reason} from "../interfaces/IZk.sol";
 import {Fr} from "./Fr.sol";
 import {Messages} from "./Messages.sol";
 import {Operation, Plan, Plans, Term} from "./Plan.sol";
-import {Sums} from "./Sums.sol";
 import {Walk, Walks} from "./Walk.sol";
+import {Axis, Windows} from "./Windows.sol";
 
 /// The terms' sums: sumchecks A and B (reference §5).
 library Terms {
-    /// Marks what is kept as a sum, not a table.
-    uint256 private constant SUM = 1 << 255;
-
     /// What convolutions gathered, at their own part of A's point.
     struct Gathered {
         uint256 count;
@@ -31,6 +28,7 @@ library Terms {
             uint256 rounds = 0;
             uint256 count = 0;
             uint256 convs = 0;
+            uint256 degree = 2;
             uint256 left = 0;
             uint256 weight = 1;
             for (uint256 i = 0; i < plan.operations.length; ++i) {
@@ -39,19 +37,15 @@ library Terms {
                 weight = Fr.mul(weight, batching);
                 for (uint256 j = 0; j < op.terms.length; ++j) {
                     Term memory term = op.terms[j];
+                    if (term.kind % 5 == 0) continue;
                     if (term.variables > rounds) rounds = term.variables;
-                    if (term.kind == 1) ++count;
-                    if (term.kind == 2) {
-                        ++convs;
-                        count += 2;
-                    } else if (term.kind % 5 > 0 && term.input > 0) {
-                        ++count;
-                    }
-                    if (term.second > 0) ++count;
+                    count += sent(walk, op, term);
+                    if (term.kind == 2) ++convs;
+                    if (term.kind == 4) degree = 3;
                 }
             }
             uint256 point = Fr.alloc(rounds);
-            left = Messages.rounds(walk.reader, left, rounds, point);
+            left = Messages.rounds(walk.reader, left, rounds, degree, point);
             walk.next = Fr.alloc(count);
             uint256 challenge = Messages.scalars(walk.reader, 9, count, walk.next);
             Gathered memory gathered = Gathered({
@@ -67,6 +61,30 @@ library Terms {
                 Messages.reject(Reason.Operations);
             }
             return convolutions(walk, gathered, challenge);
+        }
+    }
+
+    /// How many values are sent of an instance after A.
+    function sent(Walk memory walk, Operation memory op, Term memory term)
+        private
+        pure
+        returns (uint256 count)
+    {
+        unchecked {
+            if (term.kind == 2) return 2;
+            if (term.kind == 4) {
+                return (Plans.isCommitted(walk.plan, term.input) ? 1 : 0)
+                    + (Plans.isCommitted(walk.plan, term.second) ? 1 : 0);
+            }
+            if (term.kind == 1) count = 1;
+            uint256 last = walk.reads + (term.input << 6);
+            uint256 id = op.bits << 8 | term.variables;
+            if (Plans.isCommitted(walk.plan, term.input) && Fr.load(last, 0) != id) {
+                assembly ("memory-safe") {
+                    mstore(last, id)
+                }
+                ++count;
+            }
         }
     }
 
@@ -114,7 +132,58 @@ library Terms {
             value = Fr.mul(value, gathered.values[index]);
             uint256 bits = Plans.bitsFrom(Plans.tensor(walk.plan, term.input), 1);
             if (bits > gathered.rounds) gathered.rounds = bits;
-            if (term.input > 0) ++gathered.sent;
+            if (Plans.isCommitted(walk.plan, term.input)) ++gathered.sent;
+        }
+    }
+
+    /// Claims a term's weights at the operation's `channel` part and A's `own`, in their order.
+    function weights(
+        Walk memory walk,
+        Term memory term,
+        uint256 channel,
+        uint256 own,
+        uint256 value
+    ) private pure {
+        unchecked {
+            uint256 column = walk.plan.key[term.weights];
+            uint256 point = Fr.alloc(column & 255);
+            Walks.claim(walk, column, point, value);
+            for (uint256 order = term.order; order > 0; order >>= 16) {
+                assembly ("memory-safe") {
+                    let from :=
+                        add(
+                            mul(channel, iszero(and(order, 0x8000))),
+                            mul(own, and(shr(15, order), 1))
+                        )
+                    let size := shl(5, and(order, 255))
+                    mcopy(point, add(from, and(shr(3, order), 0xfe0)), size)
+                    point := add(point, size)
+                }
+            }
+        }
+    }
+
+    /// The value of what a dense term or a window reads, at the kept part of the operation's point
+    /// and its own of A's. If the one before that reads the tensor has the same point, it has the
+    /// value.
+    function read(Walk memory walk, Operation memory op, Term memory term, uint256 own)
+        private
+        pure
+        returns (uint256 value)
+    {
+        unchecked {
+            // Bit 16 keeps what was read apart from what was counted.
+            uint256 id = 1 << 16 | op.bits << 8 | term.variables;
+            uint256 last = walk.reads + (term.input << 6);
+            if (Fr.load(last, 0) == id) return Fr.load(last, 1);
+            uint256 kept = walk.plan.batchBits;
+            kept += Plans.bitsOfTensor(walk.plan, term.input) - term.variables;
+            uint256 spot = Fr.concat(op.point, kept, own, term.variables);
+            value = Walks.tensor(walk, term.input, spot);
+            assembly ("memory-safe") {
+                mstore(last, id)
+                mstore(add(last, 32), value)
+            }
         }
     }
 
@@ -127,10 +196,8 @@ library Terms {
             uint256 channel = Plans.bitsFrom(op.shape, term.kept);
             uint256 kept = op.bits - channel;
             value = Walks.next(walk);
-            uint256 spot = Fr.concat(op.point + (kept << 5), channel, own, term.variables);
-            Walks.claim(walk, walk.plan.key[term.weights], spot, value);
-            spot = Fr.concat(op.point, kept, own, term.variables);
-            return Fr.mul(value, Walks.tensor(walk, term.input, spot));
+            weights(walk, term, op.point + (kept << 5), own, value);
+            return Fr.mul(value, read(walk, op, term, own));
         }
     }
 
@@ -149,7 +216,7 @@ library Terms {
             for (uint256 i = 0; i < 8; ++i) {
                 (uint256 size, uint256 other) = Plans.indexOf(a, b, term.labels, i);
                 if (size * other == 0) continue;
-                uint256 bits = Plans.bitsOf(size);
+                uint256 bits = size & 255;
                 if (i < Plans.SUMMED) value = Fr.mul(value, Fr.eq(spots[i], spot, bits));
                 spots[i] = spot;
                 spot += bits << 5;
@@ -168,13 +235,7 @@ library Terms {
     {
         unchecked {
             value = Walks.next(walk);
-            uint256 spot = Fr.concat(
-                op.point + (walk.plan.batchBits << 5),
-                Plans.bitsOf(op.shape[0]),
-                own,
-                term.variables
-            );
-            Walks.claim(walk, walk.plan.key[term.weights], spot, value);
+            weights(walk, term, op.point + (walk.plan.batchBits << 5), own, value);
         }
     }
 
@@ -184,9 +245,7 @@ library Terms {
         returns (uint256 value)
     {
         unchecked {
-            uint256 front = walk.plan.batchBits + Plans.bitsOf(op.shape[0]);
-            uint256 spot = Fr.concat(op.point, front, own, term.variables);
-            value = Fr.mul(Fr.fromInt(term.coefficient), Walks.tensor(walk, term.input, spot));
+            value = Fr.mul(Fr.fromInt(term.coefficient), read(walk, op, term, own));
             uint256[] memory from = Plans.tensor(walk.plan, term.input);
             return Fr.mul(value, reachBoth(walk, op, term, from, own, [uint256(0), 0]));
         }
@@ -202,45 +261,41 @@ library Terms {
         uint256[2] memory taps
     ) private pure returns (uint256 product) {
         unchecked {
-            uint256 out = op.point + ((walk.plan.batchBits + Plans.bitsOf(op.shape[0])) << 5);
+            uint256 out = op.point + ((walk.plan.batchBits + (op.shape[0] & 255)) << 5);
             product = 1;
-            for (uint256 axis = 0; axis < 2; ++axis) {
-                uint256[2] memory points = [out, spot];
-                uint256[2] memory sizes = [op.shape[axis + 1], from[axis + 1]];
-                uint256 value = along(walk, term, axis, points, sizes, taps[axis]);
-                product = Fr.mul(product, value);
-                out += Plans.bitsOf(sizes[0]) << 5;
-                spot += Plans.bitsOf(sizes[1]) << 5;
+            Axis memory axis = Axis({
+                out: 0,
+                outSize: 0,
+                outBits: 0,
+                source: 0,
+                size: 0,
+                bits: 0,
+                kernel: 0,
+                stride: 0,
+                pad: 0,
+                taps: 0
+            });
+            for (uint256 i = 0; i < 2; ++i) {
+                (uint256 to, uint256 size) = (op.shape[i + 1], from[i + 1]);
+                (axis.out, axis.outSize, axis.outBits) = (out, to >> 8, to & 255);
+                (axis.source, axis.size, axis.bits) = (spot, size >> 8, size & 255);
+                axis.kernel = Plans.kernel(term, i);
+                axis.stride = Plans.stride(term, i);
+                axis.pad = Plans.pad(term, i);
+                axis.taps = taps[i];
+                product = Fr.mul(product, along(walk, axis));
+                out += (to & 255) << 5;
+                spot += (size & 255) << 5;
             }
         }
     }
 
-    /// One axis of a window; what has no taps of its own is summed once, for the windows of a
-    /// maximum share it.
-    function along(
-        Walk memory walk,
-        Term memory term,
-        uint256 axis,
-        uint256[2] memory points,
-        uint256[2] memory sizes,
-        uint256 taps
-    ) private pure returns (uint256 value) {
+    function along(Walk memory walk, Axis memory axis) private pure returns (uint256) {
         unchecked {
-            uint256 id = SUM | points[0] << 192 | points[1] << 128 | sizes[0] << 96 | sizes[1] << 64;
-            // A padding is a signed byte; flipping the sign keeps it apart from the others.
-            // forge-lint: disable-next-line(unsafe-typecast)
-            id |= Plans.kernel(term, axis) << 32 | Plans.stride(term, axis) << 16
-            | uint256(Plans.pad(term, axis) + 128);
-            if (taps == 0) {
-                uint256 known = Walks.find(walk, id);
-                if (known > 0) return walk.cachedTables[known - 1];
-            }
-            uint256[2] memory tables = [
-                Walks.table(walk, points[0], Plans.bitsOf(sizes[0])),
-                Walks.table(walk, points[1], Plans.bitsOf(sizes[1]))
-            ];
-            value = Sums.reach(term, axis, tables, sizes, taps);
-            if (taps == 0) Walks.keep(walk, id, value);
+            (bool fits, uint256 shift) = Windows.isAligned(axis);
+            if (fits) return Windows.aligned(axis, shift, walk.sums);
+            uint256 out = Walks.table(walk, axis.out, axis.outBits);
+            return Windows.general(axis, out, Walks.table(walk, axis.source, axis.bits));
         }
     }
 
@@ -258,7 +313,7 @@ library Terms {
                 weight = Fr.mul(weight, batching);
             }
             uint256 point = Fr.alloc(gathered.rounds);
-            left = Messages.rounds(walk.reader, left, gathered.rounds, point);
+            left = Messages.rounds(walk.reader, left, gathered.rounds, 2, point);
             walk.next = Fr.alloc(gathered.sent);
             challenge = Messages.scalars(walk.reader, 10, gathered.sent, walk.next);
             weight = 1;
@@ -295,7 +350,7 @@ library Terms {
         uint256 a
     ) private pure returns (uint256 value) {
         unchecked {
-            uint256 channel = Plans.bitsOf(from[0]);
+            uint256 channel = from[0] & 255;
             uint256 rows = Plans.bitsOf(Plans.kernel(term, 0));
             uint256 taps = a + (channel << 5);
             uint256[2] memory tables = [

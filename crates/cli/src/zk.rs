@@ -11,18 +11,57 @@ use alloy_primitives::B256;
 use anyhow::Context as _;
 use probity_core::{Finding, Label};
 use probity_node::inference::{
-    Expected, InferenceError, ProofFile, Samples, accuracy, check, import, input_size, largest,
-    prove_inputs, proving_key, saturated, set_up, write,
+    AnyProof, Expected, InferenceError, KeySecret, Samples, accuracy, check, check_hiding,
+    hiding_key, hiding_proving_key, import, input_size, largest, parse_opening,
+    prove_hidden_inputs, prove_inputs, proving_key, saturated, set_up, write_opening,
+    write_with_secrets,
 };
 use probity_provenance::inference::NOT_SHOWN;
-use probity_zk::ModelKey;
-use probity_zk_prover::Quantised;
+use probity_zk::{ModelKey, Rejection, Stage};
+use probity_zk_prover::{InputOpening, ProveError, Quantised};
 use serde_json::{Value, json};
 
 use crate::{
-    args::{Prove, SetUp, Verify, Zk},
+    args::{Prove, SetUp, Verify, Zk, ZkStage},
     output, settings,
 };
+
+/// What no hiding proof shows, whatever else it does.
+const NOT_SHOWN_BESIDE_SECRETS: &str =
+    "that the integer model is as accurate as the float one, that its data was lawful";
+/// What only the maker of a key that hides its weights says.
+const NOT_SHOWN_HIDDEN: &str = "that the weights are bounded integers, which the key hides";
+
+/// What a verdict does not say.
+fn not_shown(key: &ModelKey, stage: Stage) -> String {
+    match (stage, key.stage()) {
+        (Stage::Succinct, _) => NOT_SHOWN.to_owned(),
+        (Stage::Hiding, Stage::Succinct) => NOT_SHOWN_BESIDE_SECRETS.to_owned(),
+        (Stage::Hiding, Stage::Hiding) => {
+            format!("{NOT_SHOWN_BESIDE_SECRETS}, {NOT_SHOWN_HIDDEN}")
+        }
+    }
+}
+
+/// What a proof hides from who has it.
+fn hidden(key: &ModelKey, stage: Stage) -> &'static [&'static str] {
+    match (stage, key.stage()) {
+        (Stage::Succinct, _) => &[],
+        (Stage::Hiding, Stage::Succinct) => &["inputs"],
+        (Stage::Hiding, Stage::Hiding) => &["inputs", "weights"],
+    }
+}
+
+fn stage_text(key: &ModelKey, stage: Stage) -> String {
+    match hidden(key, stage) {
+        [] => format!("stage {stage}: it hides nothing"),
+        hidden => format!(
+            "stage {stage}: it hides the {}; outputs, number of inputs, shapes, operators and \
+             scales show",
+            hidden.join(" and the ")
+        ),
+    }
+}
 
 pub(crate) async fn run(command: Zk, json: bool) -> anyhow::Result<bool> {
     match command {
@@ -75,7 +114,12 @@ fn setup(args: &SetUp, json: bool) -> anyhow::Result<bool> {
         .with_context(|| format!("cannot use `{}`", args.model.display()))?;
     let accuracy = test.and_then(|test| accuracy(&graph, &quantised, &test));
     bar.set_message("committing the weights");
-    let proving = proving_key(&quantised, None)?;
+    let (proving, secret) = if args.hiding {
+        let (proving, secret) = hiding_key(&quantised)?;
+        (proving, Some(secret.to_json().map_err(InferenceError::from)?))
+    } else {
+        (proving_key(&quantised, None)?, None)
+    };
     bar.finish_and_clear();
 
     let key = proving.model_key();
@@ -83,12 +127,15 @@ fn setup(args: &SetUp, json: bool) -> anyhow::Result<bool> {
     let stem = args.output.clone().unwrap_or_else(|| args.model.with_extension(""));
     let [model_file, key_file] = ["pzq", "pzk"].map(|extension| extended(&stem, extension));
     let files = [(model_file, quantised.to_bytes()), (key_file, key.encode())];
-    write(&files)?;
+    let secret_file = secret.as_ref().map(|_| extended(&stem, "secret"));
+    let secrets: Vec<_> = secret_file.clone().zip(secret).into_iter().collect();
+    write_with_secrets(&files, &secrets)?;
     let [(model_file, _), (key_file, key_bytes)] = &files;
     let (cost, cost_json) = cost(start);
     if json {
         output::json(&json!({
             "id": id, "model": model_file, "key": key_file, "keyBytes": key_bytes.len(),
+            "stage": key.stage().name(), "secret": secret_file,
             "parameters": graph.parameters(), "calibrated": calibration.rows.len(),
             "operations": key.network().operations.len(), "accuracy": accuracy, "cost": cost_json,
         }))?;
@@ -96,6 +143,12 @@ fn setup(args: &SetUp, json: bool) -> anyhow::Result<bool> {
     }
     output::line(id)?;
     output::say(format!("wrote {} and {}: {cost}", model_file.display(), key_file.display()));
+    if let Some(secret) = secret_file {
+        output::say(format!(
+            "wrote {}: it and the quantised model show the weights, keep both to yourself",
+            secret.display()
+        ));
+    }
     if let Some(accuracy) = accuracy {
         output::say(format!(
             "of {} samples the float model has {} right, the integer model {}",
@@ -117,22 +170,45 @@ fn prove(args: &Prove, json: bool) -> anyhow::Result<bool> {
     let start = Instant::now();
     let quantised = quantised(&args.model)?;
     let key = args.key.as_deref().map(key).transpose()?;
+    let secret = args.secret.as_deref();
+    let secret = secret.map(|path| read(path, |bytes| Ok(KeySecret::parse(bytes)?))).transpose()?;
     let inputs = samples(&args.input, quantised.model.network().input.len())?;
+    if let (Some(key), false) = (&key, args.hiding)
+        && key.stage() == Stage::Hiding
+    {
+        return Err(InferenceError::from(ProveError::HidingKey).into());
+    }
     let bar = output::spinner("committing the weights");
-    let proving = proving_key(&quantised, key)?;
+    let proving = match &secret {
+        Some(secret) => hiding_proving_key(&quantised, key, secret)?,
+        None => proving_key(&quantised, key)?,
+    };
     bar.set_message("proving");
-    let file = prove_inputs(&proving, &quantised, args.context, &inputs.rows)?;
+    let (file, opening) = if args.hiding {
+        let (file, opening) =
+            prove_hidden_inputs(&proving, &quantised, args.context, &inputs.rows)?;
+        let opening = write_opening(&opening).map_err(InferenceError::from)?;
+        (AnyProof::Hiding(file), Some(opening))
+    } else {
+        let file = prove_inputs(&proving, &quantised, args.context, &inputs.rows)?;
+        (AnyProof::Open(file), None)
+    };
     bar.finish_and_clear();
 
     let bytes = file.to_json().map_err(InferenceError::from)?;
-    write(&[(args.output.clone(), bytes)])?;
+    let opening_file = opening.as_ref().map(|_| extended(&args.output, "opening"));
+    let secrets: Vec<_> = opening_file.clone().zip(opening).into_iter().collect();
+    write_with_secrets(&[(args.output.clone(), bytes)], &secrets)?;
+    let stage = file.stage();
     let (cost, cost_json) = cost(start);
     let beyond = saturated(&quantised, &inputs.rows);
     if json {
         let outputs: Vec<Vec<f64>> = file.outputs().map(|o| quantised.decode(o)).collect();
         output::json(&json!({
-            "proof": args.output, "proofBytes": file.proof.len(), "id": file.model,
-            "context": args.context, "batch": file.statement.batch, "outputs": outputs,
+            "proof": args.output, "proofBytes": file.proof().len(), "id": file.model(),
+            "context": args.context, "batch": file.batch(), "outputs": outputs,
+            "stage": stage.name(), "hidden": hidden(proving.model_key(), stage),
+            "opening": opening_file, "inputCommitment": file.input_commitment(),
             "inputsBeyondCalibration": beyond, "cost": cost_json,
         }))?;
     } else {
@@ -142,6 +218,10 @@ fn prove(args: &Prove, json: bool) -> anyhow::Result<bool> {
             args.output.display(),
             inputs.rows.len()
         ));
+        output::say(stage_text(proving.model_key(), stage));
+        if let Some(opening) = opening_file {
+            output::say(format!("wrote {}: it shows the inputs, keep it", opening.display()));
+        }
     }
     if beyond > 0 {
         output::say(format!(
@@ -152,7 +232,7 @@ fn prove(args: &Prove, json: bool) -> anyhow::Result<bool> {
 }
 
 /// A line per input: the largest output's place, then all outputs.
-fn show_outputs(file: &ProofFile, quantised: Option<&Quantised>) -> anyhow::Result<()> {
+fn show_outputs(file: &AnyProof, quantised: Option<&Quantised>) -> anyhow::Result<()> {
     for output in file.outputs() {
         let values: Vec<String> = match quantised {
             Some(quantised) => {
@@ -168,8 +248,10 @@ fn show_outputs(file: &ProofFile, quantised: Option<&Quantised>) -> anyhow::Resu
 fn verify(args: &Verify, json: bool) -> anyhow::Result<bool> {
     let start = Instant::now();
     let key = key(&args.key)?;
-    let file = read(&args.proof, |bytes| Ok(ProofFile::parse(bytes)?))?;
+    let file = read(&args.proof, |bytes| Ok(AnyProof::parse(bytes)?))?;
     let quantised = args.model.as_deref().map(quantised).transpose()?;
+    let opening = args.opening.as_deref();
+    let opening = opening.map(|path| read(path, |bytes| Ok(parse_opening(bytes)?))).transpose()?;
     let mut expected = Expected { model: args.id, context: args.context, input: None };
     if let (Some(path), Some(quantised)) = (&args.input, &quantised) {
         let rows = samples(path, quantised.model.network().input.len())?.rows;
@@ -182,21 +264,23 @@ fn verify(args: &Verify, json: bool) -> anyhow::Result<bool> {
         let other = InferenceError::OtherKey(B256::from(*key.digest()));
         return Err(other).with_context(|| format!("cannot use `{}`", path.display()));
     }
-    let findings = check(&key, &file, &expected);
+    let findings = findings(&key, &file, expected, opening, args.stage);
+    let stage = file.stage();
     let (cost, cost_json) = cost(start);
     if json {
         let decoded = quantised.as_ref().map(|quantised| -> Vec<Vec<f64>> {
             file.outputs().map(|output| quantised.decode(output)).collect()
         });
         output::json(&json!({
-            "verified": findings.is_empty(), "findings": findings, "id": file.model,
-            "context": B256::from(file.statement.context), "batch": file.statement.batch,
-            "inputCommitment": B256::from(file.statement.input_commitment()),
-            "outputCommitment": B256::from(file.statement.output_commitment()),
-            "outputs": decoded, "notShown": NOT_SHOWN, "cost": cost_json,
+            "verified": findings.is_empty(), "findings": findings, "id": file.model(),
+            "context": file.context(), "batch": file.batch(),
+            "stage": stage.name(), "hidden": if findings.is_empty() { hidden(&key, stage) } else { &[] },
+            "inputCommitment": file.input_commitment(),
+            "outputCommitment": file.output_commitment(),
+            "outputs": decoded, "notShown": not_shown(&key, stage), "cost": cost_json,
         }))?;
     } else {
-        show_verdict(&file, &findings)?;
+        show_verdict(&key, &file, &findings)?;
         if findings.is_empty() {
             show_outputs(&file, quantised.as_ref())?;
         }
@@ -205,14 +289,47 @@ fn verify(args: &Verify, json: bool) -> anyhow::Result<bool> {
     Ok(findings.is_empty())
 }
 
-fn show_verdict(file: &ProofFile, findings: &[Finding]) -> anyhow::Result<()> {
+/// What is wrong with a proof of either stage.
+fn findings(
+    key: &ModelKey,
+    file: &AnyProof,
+    mut expected: Expected,
+    opening: Option<InputOpening>,
+    demanded: Option<ZkStage>,
+) -> Vec<Finding> {
+    let demanded = demanded.map(|stage| match stage {
+        ZkStage::Succinct => Stage::Succinct,
+        ZkStage::Hiding => Stage::Hiding,
+    });
+    let got = file.stage();
+    let other = demanded.filter(|expected| *expected != got);
+    let other = other.map(|expected| Rejection::Stage { expected, got }.finding("proof"));
+    let found = match file {
+        AnyProof::Open(file) => {
+            let values = opening.map(|opening| opening.values().to_vec());
+            expected.input = expected.input.or(values);
+            check(key, file, &expected)
+        }
+        AnyProof::Hiding(file) => check_hiding(key, file, &expected, opening.as_ref()),
+    };
+    other.into_iter().chain(found).collect()
+}
+
+fn show_findings(findings: &[Finding]) -> anyhow::Result<()> {
     for finding in findings {
         output::line(format!("broken {}: {}", finding.code, finding.message))?;
     }
+    Ok(())
+}
+
+fn show_verdict(key: &ModelKey, file: &AnyProof, findings: &[Finding]) -> anyhow::Result<()> {
+    show_findings(findings)?;
     if findings.is_empty() {
-        let text = format!("model {} made these outputs", file.model);
+        let text = format!("model {} made these outputs", file.model());
         output::line(format!("{:<12} {text}", output::label(Label::Verified)))?;
-        output::say(format!("not shown: {NOT_SHOWN}"));
+        let stage = file.stage();
+        output::say(stage_text(key, stage));
+        output::say(format!("not shown: {}", not_shown(key, stage)));
     }
     Ok(())
 }

@@ -1,24 +1,32 @@
 //! Proofs of inference: a model becomes a quantised model and a key, inputs a proof, and a proof a
 //! verdict; keys are registered, proofs logged and audited.
 
+mod any_proof;
+mod hidden;
 mod offline;
 mod proof_file;
 mod registered;
 mod samples;
+mod secrets;
 
 use std::{io, path::PathBuf};
 
 use alloy_primitives::B256;
 use probity_core::Finding;
-use probity_zk::{KeyError, ModelFileError, ModelKey, verify};
+use probity_zk::{KeyError, ModelFileError, ModelKey, Stage, verify};
 use probity_zk_prover::{
     Graph, ImportError, ProveError, ProvingKey, QuantiseError, Quantised, prove, quantise,
 };
 
+pub use any_proof::{AnyProof, HidingProofFile};
+pub use hidden::{
+    check_hiding, hiding_key, hiding_proving_key, prove_hidden_inputs, write_with_secrets,
+};
 pub(crate) use offline::checks;
 pub use proof_file::{ProofFile, ProofFileError};
 pub use registered::{KeyPlan, Recorded, RegisteredKey};
 pub use samples::{Samples, SamplesError};
+pub use secrets::{KeySecret, SecretFileError, fresh_seed, parse_opening, write_opening};
 
 /// Why nothing was set up, proved or verified.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +52,12 @@ pub enum InferenceError {
     /// Inputs that cannot be proved.
     #[error("nothing was proved")]
     Prove(#[from] ProveError),
+    /// Not the opening of inputs, not a key's secret, or none can be made.
+    #[error("not a file of secrets of this kind")]
+    Secret(#[from] SecretFileError),
+    /// A key that hides its weights, without what it was blinded with; or such a secret without.
+    #[error("the key `{0}` hides its weights: its secret is needed, and no other key's")]
+    KeySecret(B256),
     /// The key was made from another model.
     #[error("the key `{0}` was not made from this model")]
     OtherKey(B256),
@@ -71,6 +85,11 @@ impl InferenceError {
                  a row each, with or without a label at the end"
             }
             Self::ProofFile(_) => "probity zk prove writes proof files",
+            Self::KeySecret(_) | Self::Secret(SecretFileError::Json(_)) => {
+                "probity zk setup --hiding writes a key's secret (.secret), give it with --secret; \
+                 probity zk prove --hiding writes an input's opening (.opening)"
+            }
+            Self::Prove(ProveError::HidingKey) => "probity zk prove --hiding",
             _ => return None,
         })
     }
@@ -141,6 +160,9 @@ pub fn proving_key(
         None => Ok(ProvingKey::new(model)?),
         Some(key) => {
             let id = B256::from(*key.digest());
+            if key.stage() == Stage::Hiding {
+                return Err(InferenceError::KeySecret(id));
+            }
             ProvingKey::with_key(model, key).ok_or(InferenceError::OtherKey(id))
         }
     }
@@ -182,18 +204,7 @@ pub struct Expected {
 
 /// What is wrong with a proof: nothing if it shows what it says, and that is what is expected.
 pub fn check(key: &ModelKey, file: &ProofFile, expected: &Expected) -> Vec<Finding> {
-    let mut findings = vec![];
-    let id = B256::from(*key.digest());
-    let mut differs = |code: &str, what: &str, expected: B256, got: B256| {
-        if expected != got {
-            let message = format!("expected {what} `{expected}`, got `{got}`");
-            findings.push(Finding::error(code, what, message));
-        }
-    };
-    differs("zk.statement.model", "model", expected.model.unwrap_or(id), id);
-    differs("zk.statement.key", "proof's model", id, file.model);
-    let context = B256::from(file.statement.context);
-    differs("zk.statement.context", "context", expected.context.unwrap_or(context), context);
+    let mut findings = others(key, file.model, file.statement.context.into(), expected);
     if expected.input.as_ref().is_some_and(|input| *input != file.statement.input) {
         let message = "the inputs proved are not the inputs expected";
         findings.push(Finding::error("zk.statement.input", "input", message));
@@ -204,10 +215,23 @@ pub fn check(key: &ModelKey, file: &ProofFile, expected: &Expected) -> Vec<Findi
     findings
 }
 
+/// Whether key, model and context are those expected.
+fn others(key: &ModelKey, model: B256, context: B256, expected: &Expected) -> Vec<Finding> {
+    let mut findings = vec![];
+    let id = B256::from(*key.digest());
+    let mut differs = |code: &str, what: &str, expected: B256, got: B256| {
+        if expected != got {
+            let message = format!("expected {what} `{expected}`, got `{got}`");
+            findings.push(Finding::error(code, what, message));
+        }
+    };
+    differs("zk.statement.model", "model", expected.model.unwrap_or(id), id);
+    differs("zk.statement.key", "proof's model", id, model);
+    differs("zk.statement.context", "context", expected.context.unwrap_or(context), context);
+    findings
+}
+
 /// Writes files that belong together: all, or none.
 pub fn write(files: &[(PathBuf, Vec<u8>)]) -> Result<(), InferenceError> {
-    probity_store::replace_all(files).map_err(|source| {
-        let path = files.first().map(|(path, _)| path.clone()).unwrap_or_default();
-        InferenceError::Write { path, source }
-    })
+    write_with_secrets(files, &[])
 }

@@ -6,6 +6,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use zeroize::Zeroizing;
+
 /// Creates `dir` and its missing parents, each durably.
 pub(crate) fn create_folder(dir: &Path) -> io::Result<()> {
     if dir.is_dir() {
@@ -34,22 +36,52 @@ fn staged(path: &Path) -> PathBuf {
 
 /// Replaces several files: no name is touched before every content is on disk.
 pub fn replace_all(files: &[(PathBuf, Vec<u8>)]) -> io::Result<()> {
+    replace_all_with_secrets(files, &[])
+}
+
+/// The same with files that nobody but the owner may read.
+pub fn replace_all_with_secrets(
+    files: &[(PathBuf, Vec<u8>)],
+    secrets: &[(PathBuf, Zeroizing<Vec<u8>>)],
+) -> io::Result<()> {
+    let names = || {
+        let files = files.iter().map(|(path, _)| path);
+        files.chain(secrets.iter().map(|(path, _)| path))
+    };
     let put = || {
-        for (path, bytes) in files {
-            let mut file = File::create(staged(path))?;
-            file.write_all(bytes)?;
-            file.sync_all()?;
+        for (path, bytes) in secrets {
+            finish(create_secret(&staged(path))?, bytes)?;
         }
-        files.iter().try_for_each(|(path, _)| fs::rename(staged(path), path))
+        for (path, bytes) in files {
+            finish(File::create(staged(path))?, bytes)?;
+        }
+        names().try_for_each(|path| fs::rename(staged(path), path))
     };
     let written = put();
     if written.is_err() {
-        for (path, _) in files {
+        for path in names() {
             // Best effort: what was renamed, or never made, is not there.
             drop(fs::remove_file(staged(path)));
         }
     }
     written
+}
+
+fn finish(mut file: File, bytes: &[u8]) -> io::Result<()> {
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+/// A new file: what was left there by an earlier attempt may be open to others.
+fn create_secret(path: &Path) -> io::Result<File> {
+    if path.exists() {
+        fs::remove_file(path)?;
+    }
+    let mut options = File::options();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
 }
 
 /// Replaces `path` by `bytes` at once: whoever reads sees the old content or the new. The name is

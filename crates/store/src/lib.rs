@@ -15,4 +15,4 @@ pub mod index;
 pub mod log;
 pub mod objects;
 
-pub use files::replace_all;
+pub use files::{replace_all, replace_all_with_secrets};

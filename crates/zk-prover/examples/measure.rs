@@ -7,8 +7,8 @@
 
 use std::{error::Error, fs, time::Instant};
 
-use probity_zk::{ModelKey, Statement, verify};
-use probity_zk_prover::{Graph, ProvingKey, prove, quantise};
+use probity_zk::{ModelKey, Statement, verify, verify_hiding};
+use probity_zk_prover::{Graph, InputOpening, ProvingKey, Seed, prove, prove_hiding, quantise};
 use serde_json::{Value, json};
 
 fn rows(value: &Value) -> Vec<Vec<f32>> {
@@ -55,6 +55,18 @@ fn case(key: &[u8], statement: &Statement, proof: &[u8]) -> Value {
         "batch": statement.batch, "input": hex(&statement.input_bytes()),
         "output": hex(&statement.output_bytes()), "proof": hex(proof), "result": "ok",
     }]})
+}
+
+/// The same inputs proved without showing them. The seeds are fixed: these proofs hide nothing.
+fn hiding(key: &ProvingKey, input: &[i8], runs: usize) -> Result<Value, Box<dyn Error>> {
+    let [of_input, of_proof] = [1, 2].map(|byte| Seed::new([byte; 32]));
+    let opening = InputOpening::new(input.to_vec(), of_input);
+    let (proved, proving) = time(runs, || prove_hiding(key, [0; 32], &opening, &of_proof));
+    let (statement, proof) = proved?;
+    let check = || verify_hiding(key.model_key(), &statement, &proof);
+    let (verdict, verifying) = time(runs.max(10), check);
+    verdict?;
+    Ok(json!({"proveMs": proving, "verifyMs": verifying, "proofBytes": proof.len()}))
 }
 
 #[expect(clippy::cast_precision_loss, reason = "figures for people")]
@@ -114,6 +126,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let loaded = loaded?;
     let (verdict, verifying) = time(runs.max(10), || verify(&loaded, &statement, &proof));
     verdict?;
+    let hiding = hiding(&key, &input, runs)?;
     if let Ok(path) = std::env::var("CASE") {
         fs::write(path, case(&bytes, &statement, &proof).to_string())?;
     }
@@ -125,6 +138,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         "setupMs": setup, "firstProveMs": first, "proveMs": proving,
         "verifyMs": verifying, "keyLoadMs": loading,
         "proofBytes": proof.len(), "keyBytes": bytes.len(), "peakKiB": memory,
+        "hiding": hiding,
     });
     println!("{}", serde_json::to_string_pretty(&figures)?);
     Ok(())

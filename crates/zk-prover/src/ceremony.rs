@@ -49,6 +49,11 @@ pub fn commit(row: &[Fr]) -> G1Affine {
     multiply(&points, &scalars, 255).to_affine()
 }
 
+/// Blinds a commitment.
+pub fn blind(commitment: G1Affine, blinding: Fr) -> G1Affine {
+    (G1Projective::from(commitment) + curve::blinding_base() * blinding).to_affine()
+}
+
 fn multiply(points: &[blst_p1_affine], scalars: &[u8], bits: usize) -> G1Projective {
     if points.is_empty() {
         return G1Projective::identity();

@@ -3,7 +3,7 @@
 use ff::Field;
 use probity_zk::{
     field::{Fr, from_i64},
-    lookup::Fingerprint,
+    lookup::{Fingerprint, INPUT_OFFSET},
     transcript::Tag,
 };
 use rayon::prelude::*;
@@ -38,6 +38,10 @@ pub(crate) fn prove(
         let batch = if index == 0 { Fr::ZERO } else { outgoing.challenge(Tag::LookupBatch) };
         let (mut next, values) = prove_layer(outgoing, layer, &point, batch);
         let t = outgoing.scalars(Tag::LookupLayer, &values);
+        if index == 0 {
+            let [_, _, q0, q1] = values;
+            outgoing.nonzero([q0, q1]);
+        }
         next.insert(0, t);
         point = next;
     }
@@ -59,6 +63,18 @@ fn leaves(witness: &Witness<'_>, fingerprint: &Fingerprint) -> Layer {
     };
     let bytes: Vec<Fr> = (0..256).map(|byte| fingerprint.byte(Fr::from(byte))).collect();
     let element = |value: i32| from_i64(i64::from(value));
+    if let Some(input) = plan.input {
+        let (values, valid) = (witness.committed_input(input), &witness.valid);
+        let byte = |i: usize| (values[i] + i32::from(INPUT_OFFSET)).unsigned_abs() as usize & 255;
+        let hidden = |i: usize| fingerprint.input(element(values[i]), element(valid[i]));
+        if let Some(padding) = input.hidden {
+            put(input.leaves, &|i| (Fr::ONE, hidden(i)));
+            let count = -Fr::from(padding.count as u64);
+            put(padding.zero, &|_| (count, fingerprint.input(Fr::ZERO, Fr::ZERO)));
+        } else {
+            put(input.leaves, &|i| (Fr::ONE, bytes[byte(i)]));
+        }
+    }
     for (index, (operation, plan_of)) in network.operations.iter().zip(&plan.operations).enumerate()
     {
         for (leaf, column) in plan_of.byte_leaves.iter().zip(&plan_of.remainder) {
@@ -115,26 +131,21 @@ fn prove_layer(
     let mut factors = [p0, p1, q0, q1];
 
     let tables = eq_suffixes(point);
-    let (mut bound, mut claim) = (Fr::ONE, None);
+    let mut claim = None;
     let mut next = Vec::with_capacity(point.len());
     for (z, eq) in point.iter().zip(tables.iter().rev().skip(1)) {
         let [constant, quadratic] = layer_round(&factors, eq);
-        // The claim gives t(1): it is bound · ((1 − z) t(0) + z t(1)).
+        // The claim gives s(1): it is (1 − z) s(0) + z s(1).
         let one = match claim {
             None => layer_at_one(&factors, eq),
             Some(claim) => {
-                let inverse: Fr = (bound * z).invert().unwrap_or(Fr::ZERO);
-                claim * inverse - bound * (Fr::ONE - z) * constant * inverse
+                let inverse: Fr = z.invert().unwrap_or(Fr::ZERO);
+                (claim - (Fr::ONE - z) * constant) * inverse
             }
         };
         let linear = one - constant - quadratic;
-        let (low, slope) = (bound * (Fr::ONE - z), bound * (z.double() - Fr::ONE));
-        let message = [low * constant, low * quadratic + slope * linear, slope * quadratic];
-        let first = low * linear + slope * constant;
-        let challenge = outgoing.scalars(Tag::Round, &message);
-        let [c0, c2, c3] = message;
-        claim = Some(((c3 * challenge + c2) * challenge + first) * challenge + c0);
-        bound *= Fr::ONE - z - challenge + (z * challenge).double();
+        let challenge = outgoing.scalars(Tag::Round, &[linear, quadratic]);
+        claim = Some((quadratic * challenge + linear) * challenge + constant);
         for factor in &mut factors {
             bind(factor, challenge);
         }

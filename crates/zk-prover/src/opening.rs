@@ -15,39 +15,67 @@ use crate::{
     sumcheck::{self, Product},
 };
 
-/// Proves every claim about the two vectors.
-pub(crate) fn prove(
+/// The committed vectors.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Vectors<'a> {
+    pub(crate) key: &'a [i64],
+    pub(crate) witness: &'a [i32],
+    /// Where it is committed.
+    pub(crate) input: &'a [i32],
+}
+
+/// Claims reduced to one value of each group's row.
+pub(crate) struct Folded {
+    rows: Vec<Vec<Fr>>,
+    /// Sumcheck C's point.
+    pub(crate) point: Vec<Fr>,
+    /// What answers the values.
+    pub(crate) challenge: Fr,
+}
+
+impl Folded {
+    /// `Σ weight · row`.
+    pub(crate) fn combine(&self, weights: &[Fr]) -> Vec<Fr> {
+        let mut sum = vec![Fr::ZERO; 1 << self.point.len()];
+        sum.par_iter_mut().enumerate().with_min_len(64).for_each(|(i, sum)| {
+            *sum = self.rows.iter().zip(weights).map(|(row, weight)| weight * row[i]).sum();
+        });
+        sum
+    }
+}
+
+/// Sumcheck C: every claim about the vectors becomes one about a folded row.
+pub(crate) fn reduce(
     outgoing: &mut Outgoing,
     claims: &[Claim],
     batching: Fr,
     row_bits: u8,
-    key: &[i64],
-    witness: &[i32],
-) {
+    vectors: Vectors<'_>,
+) -> Folded {
     let groups = group(claims, row_bits);
     let eta = powers(batching, claims.len());
-    let folded: Vec<Vec<Fr>> = groups
-        .iter()
-        .map(|group| match group.vector {
-            Vector::Key => fold_group(key, group, row_bits),
-            Vector::Witness => fold_group(witness, group, row_bits),
-        })
-        .collect();
+    let fold = |group: &RowGroup| match group.vector {
+        Vector::Key => fold_group(vectors.key, group, row_bits),
+        Vector::Witness => fold_group(vectors.witness, group, row_bits),
+        Vector::Input => fold_group(vectors.input, group, row_bits),
+    };
+    let rows: Vec<Vec<Fr>> = groups.iter().map(fold).collect();
     let weigh = |group: &RowGroup| weight(group, claims, &eta, row_bits);
     let mut products: Vec<Product> = groups
         .par_iter()
-        .zip(&folded)
+        .zip(&rows)
         .map(|(group, f)| Product::new(Fr::ONE, vec![f.clone(), weigh(group)]))
         .collect();
     let point = sumcheck::prove(outgoing, &mut products);
     let values: Vec<Fr> = products.iter().filter_map(|p| p.values().first().copied()).collect();
-    let theta = powers(outgoing.scalars(Tag::Groups, &values), groups.len());
+    let challenge = outgoing.scalars(Tag::Groups, &values);
+    Folded { rows, point, challenge }
+}
 
-    let mut f = vec![Fr::ZERO; 1 << row_bits];
-    f.par_iter_mut().enumerate().with_min_len(64).for_each(|(i, sum)| {
-        *sum = folded.iter().zip(&theta).map(|(f, theta)| theta * f[i]).sum();
-    });
-    let s = symmetric(&f, &eq_table(&point));
+/// Opens what the claims were reduced to.
+pub(crate) fn open(outgoing: &mut Outgoing, folded: &Folded) {
+    let mut f = folded.combine(&powers(folded.challenge, folded.rows.len()));
+    let s = symmetric(&f, &eq_table(&folded.point));
     let beta = outgoing.points(Tag::Symmetric, &[commit(&s)]);
     let inverse = beta.invert().unwrap_or(Fr::ZERO);
     let ends = [&f, &s].map(|p| [beta, inverse].map(|x| evaluate(p, x)));
@@ -85,7 +113,7 @@ fn weight(group: &RowGroup, claims: &[Claim], eta: &[Fr], row_bits: u8) -> Vec<F
 }
 
 /// `S` with `f(X) w(1/X) + f(1/X) w(X) = 2⟨f, w⟩ + X S(X) + S(1/X)/X`.
-fn symmetric(f: &[Fr], w: &[Fr]) -> Vec<Fr> {
+pub(crate) fn symmetric(f: &[Fr], w: &[Fr]) -> Vec<Fr> {
     let length = f.len();
     let mut a = f.to_vec();
     let mut b: Vec<Fr> = w.iter().rev().copied().collect();
@@ -133,12 +161,12 @@ fn transform(values: &mut [Fr], root: Fr) {
     }
 }
 
-fn evaluate(polynomial: &[Fr], x: Fr) -> Fr {
+pub(crate) fn evaluate(polynomial: &[Fr], x: Fr) -> Fr {
     polynomial.iter().rev().fold(Fr::ZERO, |sum, coefficient| sum * x + coefficient)
 }
 
 /// The quotient by `X − root`.
-fn divide(mut polynomial: Vec<Fr>, root: Fr) -> Vec<Fr> {
+pub(crate) fn divide(mut polynomial: Vec<Fr>, root: Fr) -> Vec<Fr> {
     let mut carry = Fr::ZERO;
     for coefficient in polynomial.iter_mut().rev() {
         carry = *coefficient + root * carry;

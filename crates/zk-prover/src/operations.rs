@@ -1,5 +1,7 @@
 //! The operations' equations, prover's side.
 
+use std::borrow::Cow;
+
 use ff::Field;
 use probity_zk::{
     Network, Term, Window,
@@ -10,7 +12,9 @@ use probity_zk::{
     operands::{ProductPoint, arranged},
     operations::{Instance, bias_point, cut, instances, last},
     plan::{Column, Plan},
+    statement::packed_point,
     transcript::Tag,
+    weights,
 };
 
 use crate::{
@@ -54,6 +58,17 @@ impl<'a> Walk<'a> {
         &self.key.values[place.offset..place.offset + (1 << place.bits)]
     }
 
+    /// An instance's weights as its tensor has them; none if it has no weights.
+    fn weights(&self, instance: &Instance) -> Cow<'a, [i64]> {
+        let column = self.plan().operations[instance.operation].weights[instance.term];
+        let column = column.map_or(&[][..], |column| self.key_column(column));
+        let shape = self.network().weights(instance).unwrap_or_default();
+        match weights::places(&shape) {
+            None => Cow::Borrowed(column),
+            Some(places) => places.into_iter().map(|place| column[place]).collect(),
+        }
+    }
+
     /// Padded values of a tensor before the last.
     fn tensor(&self, tensor: usize) -> &'a [i32] {
         let outputs = &self.witness.outputs;
@@ -62,10 +77,9 @@ impl<'a> Walk<'a> {
 
     /// Claims a tensor's value unless it is public.
     fn send_tensor(&mut self, tensor: usize, point: &[Fr], value: Fr, message: &mut Vec<Fr>) {
-        let operation = tensor.checked_sub(1).and_then(|i| self.plan().operations.get(i));
-        if let Some(column) = operation.and_then(|plan| plan.output) {
+        if let Some((vector, column)) = self.plan().tensor(tensor) {
             message.push(value);
-            self.claim(Vector::Witness, self.plan().witness.get(column), point, value);
+            self.claim(vector, column, point, value);
         }
     }
 
@@ -82,6 +96,16 @@ impl<'a> Walk<'a> {
     /// Sends the values at the point; returns the batching challenge.
     pub(crate) fn at_point(&mut self, outgoing: &mut Outgoing, point: &[Fr]) -> Fr {
         let mut message = vec![];
+        if let Some(input) = self.plan().input {
+            let own = last(point, input.column.bits);
+            let values = self.witness.committed_input(input);
+            self.send_tensor(0, own, inner_product(values, &eq_table(own)), &mut message);
+            if input.hidden.is_none() {
+                let packed = packed_point(self.network(), own);
+                let value = inner_product(values, &eq_table(&packed));
+                self.claim(input.vector, input.column, &packed, value);
+            }
+        }
         for index in 0..self.network().operations.len() {
             self.operation(index, point, &mut message);
         }
@@ -116,20 +140,12 @@ impl<'a> Walk<'a> {
         }
         let to = operation.shape.dimensions();
         for term in &operation.terms {
-            match term {
-                Term::Scale { input, .. } => {
-                    let tensor = usize::from(*input);
-                    let value = inner_product(self.tensor(tensor), &eq);
-                    self.send_tensor(tensor, point, value, message);
-                }
-                Term::Arrange { input, labels, coefficient } => {
-                    let tensor = usize::from(*input);
-                    let from = self.network().tensor(tensor).dimensions();
-                    let (at, _) = arranged(point, to, labels, from, *coefficient);
-                    let value = inner_product(self.tensor(tensor), &eq_table(&at));
-                    self.send_tensor(tensor, &at, value, message);
-                }
-                _ => {}
+            if let Term::Arrange { input, labels, coefficient } = term {
+                let tensor = usize::from(*input);
+                let from = self.network().tensor(tensor).dimensions();
+                let (at, _) = arranged(point, to, labels, from, *coefficient);
+                let value = inner_product(self.tensor(tensor), &eq_table(&at));
+                self.send_tensor(tensor, &at, value, message);
             }
         }
     }
@@ -171,8 +187,7 @@ impl<'a> Walk<'a> {
     fn product(&self, instance: &Instance, rho: &[Fr], weight: Fr) -> Product {
         let (term, (to, from)) = (self.term(instance), self.shapes(instance));
         let tensor = self.tensor(term.input());
-        let weights = self.plan().operations[instance.operation].weights[instance.term];
-        let weights = weights.map_or(&[][..], |column| self.key_column(column));
+        let weights = self.weights(instance);
         match term {
             Term::Product { coefficient, .. } => {
                 let factors = self.product_factors(instance, rho);
@@ -181,12 +196,12 @@ impl<'a> Walk<'a> {
             Term::Dense { kept, .. } => {
                 let channel = bits_of(&to.dimensions()[usize::from(kept)..]);
                 let (kept, channel) = rho.split_at(rho.len() - channel as usize);
-                let folded = fold_rows(weights, &eq_table(channel));
+                let folded = fold_rows(&weights, &eq_table(channel));
                 Product::new(weight, vec![folded, fold_rows(tensor, &eq_table(kept))])
             }
             Term::Conv { window, .. } => {
                 let (batch, parts) = cut(rho, to.dimensions());
-                let folded = fold_rows(weights, &eq_table(parts[0]));
+                let folded = fold_rows(&weights, &eq_table(parts[0]));
                 let data = fold_rows(tensor, &eq_table(batch));
                 let gathered = gather(window, &data, from.dimensions(), &parts, to.dimensions());
                 Product::new(weight, vec![folded, gathered])
@@ -244,12 +259,13 @@ impl<'a> Walk<'a> {
             Term::Dense { kept, .. } => last(rho, bits_of(&to.dimensions()[usize::from(kept)..])),
             _ => parts[0],
         };
-        if let Some(column) = weights {
+        if let Some((column, shape)) = weights.zip(self.network().weights(instance)) {
             message.push(first);
-            self.claim(Vector::Key, self.plan().key.get(column), &[channel, own].concat(), first);
+            let point = weights::point(&shape, &[channel, own].concat());
+            self.claim(Vector::Key, self.plan().key.get(column), &point, first);
         }
         match term {
-            Term::Dense { input, .. } => {
+            Term::Dense { input, .. } if !instance.repeated => {
                 let kept = &rho[..rho.len() - channel.len()];
                 self.send_tensor(usize::from(input), &[kept, own].concat(), second, message);
             }
@@ -265,7 +281,7 @@ impl<'a> Walk<'a> {
                     self.send_tensor(usize::from(input), &point, value, message);
                 }
             }
-            Term::Window { input, .. } => {
+            Term::Window { input, .. } if !instance.repeated => {
                 self.send_tensor(
                     usize::from(input),
                     &[batch, channel, own].concat(),
@@ -273,7 +289,7 @@ impl<'a> Walk<'a> {
                     message,
                 );
             }
-            Term::Scale { .. } | Term::Arrange { .. } => {}
+            _ => {}
         }
     }
 

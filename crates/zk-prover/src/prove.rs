@@ -1,15 +1,22 @@
 //! The prover.
 
 use probity_zk::{
-    Model, ModelError, Statement,
+    ModelError, Rejection, Stage, Statement,
+    field::Fr,
     lookup::Fingerprint,
     plan::{BatchError, Plan},
     transcript::Tag,
 };
 
 use crate::{
-    ceremony::commit_small, lookup, opening, operations::Walk, outgoing::Outgoing,
-    setup::ProvingKey, witness::Witness,
+    ceremony::commit_small,
+    hiding::batch,
+    lookup,
+    opening::{self, Folded, Vectors},
+    operations::Walk,
+    outgoing::Outgoing,
+    setup::ProvingKey,
+    witness::Witness,
 };
 
 /// Why nothing was proved.
@@ -21,24 +28,27 @@ pub enum ProveError {
     /// A batch that is empty or too large.
     #[error(transparent)]
     Batch(#[from] BatchError),
+    /// The key hides its weights, the proof would not.
+    #[error("a hiding key takes hiding proofs alone")]
+    HidingKey,
+    /// The proof's own messages cannot be read back.
+    #[error("the proof cannot be completed")]
+    Replay(#[from] Rejection),
 }
 
-/// Runs the model on a batch of inputs and proves the outputs.
+/// Runs the model on a batch of inputs and proves the outputs. The proof hides nothing.
 pub fn prove(
     key: &ProvingKey,
     context: [u8; 32],
     input: &[i8],
 ) -> Result<(Statement, Vec<u8>), ProveError> {
-    let model: &Model = &key.model;
-    let network = model.network();
-    let size = network.input.len();
-    if input.is_empty() || !input.len().is_multiple_of(size) {
-        let expected = size * (input.len() / size).max(1);
-        return Err(ModelError::Input { expected, got: input.len() }.into());
+    let network = key.model.network();
+    let batch = batch(network, input)?;
+    if key.key.stage() != Stage::Succinct {
+        return Err(ProveError::HidingKey);
     }
-    let batch = u32::try_from(input.len() / size).map_err(|_| BatchError::Size(u32::MAX))?;
     let plan = Plan::new(network, batch)?;
-    let witness = Witness::new(model, &plan, input)?;
+    let witness = Witness::new(&key.model, &plan, input)?;
     let output = witness.result.clone();
     let statement = Statement { context, batch, input: input.to_vec(), output };
     let outgoing = Outgoing::new(statement.transcript(key.key.digest()));
@@ -52,11 +62,24 @@ pub(crate) fn prove_witness(
     witness: &Witness<'_>,
     mut outgoing: Outgoing,
 ) -> Vec<u8> {
-    let (network, plan) = (key.model.network(), witness.plan);
-    let rows: Vec<_> = witness.values.chunks(1 << network.row_bits).map(commit_small).collect();
+    let row = 1 << key.model.network().row_bits;
+    let rows: Vec<_> = witness.values.chunks(row).map(commit_small).collect();
     let gamma = outgoing.points(Tag::Witness, &rows);
+    let folded = argue(key, witness, &mut outgoing, gamma);
+    opening::open(&mut outgoing, &folded);
+    outgoing.finish()
+}
+
+/// All messages between the witness's commitment and its opening.
+pub(crate) fn argue(
+    key: &ProvingKey,
+    witness: &Witness<'_>,
+    outgoing: &mut Outgoing,
+    gamma: Fr,
+) -> Folded {
+    let (network, plan) = (key.model.network(), witness.plan);
     let alpha = outgoing.challenge(Tag::LookupShift);
-    let leaf = lookup::prove(&mut outgoing, witness, &Fingerprint { gamma, alpha });
+    let leaf = lookup::prove(outgoing, witness, &Fingerprint { gamma, alpha });
 
     let needed = plan.operations.iter().map(|plan| plan.bits).max().unwrap_or(0);
     let extra = needed.saturating_sub(plan.leaf_bits);
@@ -64,15 +87,8 @@ pub(crate) fn prove_witness(
     point.extend(leaf);
 
     let mut walk = Walk { key, witness, claims: vec![] };
-    let batching = walk.at_point(&mut outgoing, &point);
-    let batching = walk.terms(&mut outgoing, &point, batching);
-    opening::prove(
-        &mut outgoing,
-        &walk.claims,
-        batching,
-        network.row_bits,
-        &key.values,
-        &witness.values,
-    );
-    outgoing.finish()
+    let batching = walk.at_point(outgoing, &point);
+    let batching = walk.terms(outgoing, &point, batching);
+    let vectors = Vectors { key: &key.values, witness: &witness.values, input: &witness.input };
+    opening::reduce(outgoing, &walk.claims, batching, network.row_bits, vectors)
 }

@@ -1,12 +1,16 @@
 //! Set-up: padding and committing a model's weights.
 
 use probity_zk::{
-    KeyError, Model, ModelKey, NetworkError, Shape,
+    KeyError, Model, ModelKey, NetworkError, Shape, Stage,
     model::{Weights, channel_axes, scaled_bias},
     plan::Plan,
+    weights,
 };
 
-use crate::ceremony::commit_small;
+use crate::{
+    ceremony::{blind, commit_small},
+    masks::{Secret, Seed, Stream},
+};
 
 /// A model, its committed vector and its key.
 #[derive(Debug, Clone)]
@@ -14,14 +18,25 @@ pub struct ProvingKey {
     pub(crate) model: Model,
     pub(crate) values: Vec<i64>,
     pub(crate) key: ModelKey,
+    /// What blinds the rows of a hiding key.
+    pub(crate) blinding: Option<Secret>,
 }
 
 impl ProvingKey {
     /// Takes the commitments from a model's own key instead of making them; `None` if the key is of
-    /// another network. Proofs by a key of other weights do not verify.
+    /// another network, or hides its weights. Proofs by a key of other weights do not verify.
     pub fn with_key(model: Model, key: ModelKey) -> Option<Self> {
         let values = pad(&model).ok()?;
-        (key.network() == model.network()).then_some(Self { model, values, key })
+        let own = key.network() == model.network() && key.stage() == Stage::Succinct;
+        own.then_some(Self { model, values, key, blinding: None })
+    }
+
+    /// The same of a key that hides its weights, with the randomness that it was made with.
+    pub fn with_hiding_key(model: Model, key: ModelKey, seed: &Seed) -> Option<Self> {
+        let values = pad(&model).ok()?;
+        let own = key.network() == model.network() && key.stage() == Stage::Hiding;
+        let blinding = Some(blinding(&model, seed, key.rows().len()));
+        own.then_some(Self { model, values, key, blinding })
     }
 
     /// Commits the weights. Deterministic: anyone can do it again and compare keys.
@@ -30,7 +45,19 @@ impl ProvingKey {
         let network = model.network();
         let rows = values.chunks(1 << network.row_bits).map(commit_small).collect();
         let key = ModelKey::new(network.clone(), rows)?;
-        Ok(Self { model, values, key })
+        Ok(Self { model, values, key, blinding: None })
+    }
+
+    /// Commits the weights so that the key shows nothing of them but the network. Only who has the
+    /// model and the seed can make the key again, and prove with it.
+    pub fn hiding(model: Model, seed: &Seed) -> Result<Self, KeyError> {
+        let values = pad(&model)?;
+        let network = model.network();
+        let rows = values.chunks(1 << network.row_bits);
+        let blinding = blinding(&model, seed, rows.len());
+        let rows = rows.zip(blinding.iter()).map(|(row, b)| blind(commit_small(row), *b)).collect();
+        let key = ModelKey::hiding(network.clone(), rows)?;
+        Ok(Self { model, values, key, blinding: Some(blinding) })
     }
 
     /// What a verifier needs.
@@ -42,6 +69,10 @@ impl ProvingKey {
     pub fn model(&self) -> &Model {
         &self.model
     }
+}
+
+fn blinding(model: &Model, seed: &Seed, rows: usize) -> Secret {
+    Stream::new(seed, b"probity-zk/1/hiding key", &[&model.encode()]).take(rows)
 }
 
 /// The key's vector: every column in its place.
@@ -91,11 +122,14 @@ fn place(
     weights: &Weights,
 ) -> Result<(), NetworkError> {
     let (channels, inner) = (Shape::new(channels)?, Shape::new(inner)?);
+    let order = weights::places(&[channels.dimensions(), inner.dimensions()].concat());
     let (places, bits) = (inner.padded(), inner.bits());
     let rows = channels.padded().into_iter().zip(own.chunks(inner.len()));
     for ((channel, row), multiplier) in rows.zip(&weights.multipliers) {
         for (place, weight) in places.iter().zip(row) {
-            values[(channel << bits) + place] = i64::from(*weight) * i64::from(*multiplier);
+            let place = (channel << bits) + place;
+            let place = order.as_ref().map_or(place, |order| order[place]);
+            values[place] = i64::from(*weight) * i64::from(*multiplier);
         }
     }
     Ok(())

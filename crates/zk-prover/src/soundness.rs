@@ -3,6 +3,7 @@
 #[path = "../tests/it/attention.rs"]
 mod attention;
 mod forged;
+mod hiding;
 mod products;
 
 use ff::Field;
@@ -170,6 +171,18 @@ fn set_output(
     witness.values[entry(u)] += 1;
 }
 
+/// Commits to another value of the input than what the operations are proved of, and counts it.
+fn set_input(case: &Case, witness: &mut Witness<'_>, index: usize, change: i32) {
+    let at = case.plan.input.unwrap().column.offset + index;
+    let old = witness.values[at];
+    let new = if old + change > 127 { old - change } else { old + change };
+    witness.values[at] = new;
+    let counts = case.plan.bytes.unwrap().multiplicity;
+    for (value, count) in [(old, -1), (new, 1)] {
+        witness.values[case.at(counts, usize::try_from(value + 128).unwrap())] += count;
+    }
+}
+
 #[test]
 fn values_that_no_table_holds() {
     let case = Case::new(1);
@@ -305,7 +318,7 @@ fn another_network_than_the_key_s() {
     });
     assert_eq!(pad, Rejection::Convolutions);
     // The same weights read another tensor of the same size.
-    let reread = reshape(&|n| n.operations[7].terms[0] = Term::Dense { input: 6, kept: 0 });
+    let reread = reshape(&|n| n.operations[8].terms[0] = Term::Dense { input: 7, kept: 0 });
     assert_eq!(reread, Rejection::Evaluations);
 }
 
@@ -324,8 +337,8 @@ fn statements_that_were_not_proved() {
     assert_eq!(reject(&|s| s.output[0] += 1), Err(Rejection::Operations));
     assert_eq!(reject(&|s| s.output.swap(0, 3)), Err(Rejection::Operations));
     assert_eq!(reject(&|s| s.output[8] = i64::MIN), Err(Rejection::Operations));
-    assert_eq!(reject(&|s| s.input[69] ^= 1), Err(Rejection::Convolutions));
-    assert_eq!(reject(&|s| s.input.swap(0, 70)), Err(Rejection::Convolutions));
+    assert_eq!(reject(&|s| s.input[69] ^= 1), Err(Rejection::Evaluations));
+    assert_eq!(reject(&|s| s.input.swap(0, 70)), Err(Rejection::Evaluations));
     assert!(matches!(reject(&|s| s.batch = 2), Err(Rejection::PublicValues { what: "input", .. })));
     assert!(matches!(reject(&|s| s.batch = 0), Err(Rejection::Batch(_))));
     assert!(matches!(reject(&|s| s.batch = u32::MAX), Err(Rejection::Batch(_))));
@@ -338,6 +351,44 @@ fn statements_that_were_not_proved() {
     assert!(verify(key, &replayed, &case.proof).is_err());
 }
 
+/// The input of a small batch is not committed.
+#[test]
+fn an_input_that_was_not_proved() {
+    let case = Case::new(1);
+    assert_eq!(case.plan.input, None);
+    for changed in [0, 69] {
+        let mut statement = case.statement.clone();
+        statement.input[changed] ^= 1;
+        let proof = prove_witness(&case.key, &case.witness(), case.outgoing(&statement));
+        let verdict = verify(case.key.model_key(), &statement, &proof);
+        assert_eq!(verdict, Err(Rejection::Convolutions));
+    }
+}
+
+/// That of a large one is, and its values have to be bytes: those of the statement, and zero behind them.
+#[test]
+fn committed_inputs() {
+    let case = Case::new(3);
+    let column = case.plan.input.unwrap().column;
+    // Values, padding of columns, rows, channels and the batch.
+    for index in [0, 1, 6, 7, 5 << 3, (1 << 7) + 9, 3 << 7] {
+        for change in [1, 100] {
+            let rejection = case.cheat(|w| set_input(&case, w, index, change));
+            assert_eq!(rejection, Rejection::Evaluations, "{index}");
+        }
+    }
+    // Two values whose packed number stays the same, and one that only the sum of both could be.
+    for (index, change) in [(0, 1), (2, -1), (5, 1)] {
+        let rejection = case.cheat(|w| {
+            for (index, change) in [(index, change), (index + 1, -256 * change)] {
+                w.values[column.offset + index] += change;
+                w.input[index] += change;
+            }
+        });
+        assert_eq!(rejection, Rejection::LookupSum, "{index}");
+    }
+}
+
 #[test]
 fn another_model_and_another_version() {
     let case = Case::new(1);
@@ -345,9 +396,9 @@ fn another_model_and_another_version() {
     weights[5].terms[0][0] ^= 1;
     let other = ProvingKey::new(Model::new(network(), weights).unwrap()).unwrap();
     assert!(verify(other.model_key(), &case.statement, &case.proof).is_err());
-    for at in 0..5 {
+    for (at, flip) in [(0, 1), (1, 1), (2, 1), (3, 1), (4, 2)] {
         let mut proof = case.proof.clone();
-        proof[at] ^= 1;
+        proof[at] ^= flip;
         assert_eq!(case.check(&proof), Err(Rejection::Version));
     }
     // Every byte of the key before its commitments makes it another key or none.

@@ -70,10 +70,11 @@ impl Product {
 /// Proves the sum of all products; each waits for its last variables. Returns the point.
 pub(crate) fn prove(outgoing: &mut Outgoing, products: &mut [Product]) -> Vec<Fr> {
     let rounds = products.iter().map(Product::variables).max().unwrap_or(0);
+    let degree = products.iter().map(|product| product.factors.len()).max().unwrap_or(0);
     let mut waiting = Fr::ONE;
     let mut point = Vec::with_capacity(rounds);
     for left in (1..=rounds).rev() {
-        let mut message = [Fr::ZERO; 3];
+        let mut message = vec![Fr::ZERO; degree];
         for product in products.iter() {
             if product.variables() < left {
                 // Its polynomial is linear: the sum times (1 − X).

@@ -1,6 +1,12 @@
 //! The witness: every column that is committed, from the interpreter's traces.
 
-use probity_zk::{Model, ModelError, Network, model::Trace, plan::Plan};
+use probity_zk::{
+    Model, ModelError, Network,
+    lookup::INPUT_OFFSET,
+    model::Trace,
+    opening::Vector,
+    plan::{InputPlan, Plan},
+};
 
 /// Padded values of a batch.
 #[derive(Debug)]
@@ -12,6 +18,8 @@ pub(crate) struct Witness<'a> {
     pub(crate) values: Vec<i32>,
     /// The inputs.
     pub(crate) input: Vec<i32>,
+    /// Of committed inputs: 1 where the value is looked up as a byte, 0 where it is a hidden one's padding.
+    pub(crate) valid: Vec<i32>,
     /// Per operation: what is looked up, before the table; empty without a table.
     pub(crate) quotients: Vec<Vec<i32>>,
     /// Per operation: outputs; empty for the last one without a table.
@@ -31,13 +39,23 @@ impl<'a> Witness<'a> {
             network,
             plan,
             values: vec![0; plan.witness.len()],
-            input: vec![],
+            input: pad_input(network, plan.batch_bits, input),
+            valid: vec![],
             quotients: vec![],
             outputs: vec![],
             result: vec![],
         };
-        witness.input =
-            witness.spread(0, input.chunks(size).map(|one| one.iter().copied().map(i32::from)));
+        match plan.input {
+            Some(place) if place.hidden.is_some() => {
+                witness.valid = pad_input(network, plan.batch_bits, &vec![1; input.len()]);
+            }
+            Some(place) => {
+                let from = place.column.offset;
+                witness.values[from..from + witness.input.len()].copy_from_slice(&witness.input);
+                witness.valid = vec![1; witness.input.len()];
+            }
+            None => {}
+        }
         let last = network.operations.len() - 1;
         for index in 0..=last {
             witness.operation(index, &traces);
@@ -106,11 +124,24 @@ impl<'a> Witness<'a> {
         self.outputs.push(output);
     }
 
+    /// A committed input as its vector has it.
+    pub(crate) fn committed_input(&self, input: InputPlan) -> &[i32] {
+        match input.vector {
+            Vector::Input => &self.input,
+            _ => &self.values[input.column.offset..input.column.offset + (1 << input.column.bits)],
+        }
+    }
+
     /// Counts how often each table's entry is looked up, padding included.
     fn count(&mut self) {
         let plan = self.plan;
         if let Some(table) = plan.bytes {
             let mut counts = vec![0; 256];
+            let inputs = plan.input.iter().flat_map(|place| self.committed_input(*place));
+            let looked_up = inputs.zip(&self.valid).filter(|(_, valid)| **valid == 1);
+            for (value, _) in looked_up {
+                counts[(value + i32::from(INPUT_OFFSET)).unsigned_abs() as usize & 255] += 1;
+            }
             for column in plan.operations.iter().flat_map(|operation| &operation.remainder) {
                 for byte in self.column(*column) {
                     counts[byte.unsigned_abs() as usize & 255] += 1;
@@ -130,6 +161,18 @@ impl<'a> Witness<'a> {
             self.put(plan_of.multiplicity, &counts);
         }
     }
+}
+
+/// Pads a batch of inputs by zero.
+pub(crate) fn pad_input(network: &Network, batch_bits: u32, input: &[i8]) -> Vec<i32> {
+    let (places, size) = (network.input.padded(), 1 << network.input.bits());
+    let mut padded = vec![0; size << batch_bits];
+    for (values, padded) in input.chunks(network.input.len()).zip(padded.chunks_mut(size)) {
+        for (place, value) in places.iter().zip(values) {
+            padded[*place] = i32::from(*value);
+        }
+    }
+    padded
 }
 
 // INVARIANT: tables bound what is narrowed; `Model::new` refuses what could leave them, and outputs

@@ -107,6 +107,15 @@ pub fn projective(point: blst_p1) -> G1Projective {
     wrapped
 }
 
+/// `H`, which blinds the commitments of hiding proofs and keys: a hash (RFC 9380), so that nobody
+/// knows its logarithm.
+pub fn blinding_base() -> G1Affine {
+    const DOMAIN: &[u8] = b"probity-zk/1/hiding-BLS12381G1_XMD:SHA-256_SSWU_RO_";
+    static BASE: LazyLock<G1Affine> =
+        LazyLock::new(|| G1Projective::hash_to_curve(b"blinding", DOMAIN, &[]).to_affine());
+    *BASE
+}
+
 /// `[constant + linear · τ]_1`.
 pub fn commit_line(constant: Fr, linear: Fr) -> G1Projective {
     G1Projective::generator() * constant + G1Projective::from(SETUP.tau_g1) * linear

@@ -3,6 +3,7 @@
 use alloy_primitives::keccak256;
 
 use crate::{
+    Stage,
     curve::{self, CEREMONY, G1Affine, POINT_BYTES},
     labels::Labels,
     network::{MAX_DIMENSIONS, Network, NetworkError, Operation, Shape, Term, Window},
@@ -12,8 +13,6 @@ use crate::{
 
 /// First bytes of a key.
 pub const KEY_MAGIC: &[u8; 4] = b"PZK1";
-/// The only kind of proof there is: succinct and sound, hiding nothing.
-pub const NOT_HIDING: u8 = 0;
 const NO_BIAS: u8 = 255;
 
 /// Why bytes are not a model key.
@@ -47,6 +46,7 @@ pub enum KeyError {
 /// What a verifier knows of a model.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ModelKey {
+    stage: Stage,
     network: Network,
     rows: Vec<G1Affine>,
     digest: [u8; 32],
@@ -55,14 +55,28 @@ pub struct ModelKey {
 impl ModelKey {
     /// A key from a network and the commitments of its weights' rows.
     pub fn new(network: Network, rows: Vec<G1Affine>) -> Result<Self, KeyError> {
+        Self::of(Stage::Succinct, network, rows)
+    }
+
+    /// The same with commitments that are blinded, so that the key hides the weights.
+    pub fn hiding(network: Network, rows: Vec<G1Affine>) -> Result<Self, KeyError> {
+        Self::of(Stage::Hiding, network, rows)
+    }
+
+    fn of(stage: Stage, network: Network, rows: Vec<G1Affine>) -> Result<Self, KeyError> {
         network.check()?;
         let expected = Plan::new(&network, 1)?.key.rows(network.row_bits);
         if rows.len() != expected {
             return Err(KeyError::Rows { expected, got: rows.len() });
         }
-        let mut key = Self { network, rows, digest: [0; 32] };
+        let mut key = Self { stage, network, rows, digest: [0; 32] };
         key.digest = keccak256(key.encode()).0;
         Ok(key)
+    }
+
+    /// Whether the weights' commitments are blinded. Only hiding proofs speak of a hiding key.
+    pub fn stage(&self) -> Stage {
+        self.stage
     }
 
     /// The network.
@@ -83,7 +97,7 @@ impl ModelKey {
     /// The key's bytes.
     pub fn encode(&self) -> Vec<u8> {
         let mut bytes = KEY_MAGIC.to_vec();
-        bytes.extend([NOT_HIDING, self.network.row_bits]);
+        bytes.extend([self.stage as u8, self.network.row_bits]);
         bytes.extend(CEREMONY);
         write_network(&mut bytes, &self.network);
         bytes.extend(u32::try_from(self.rows.len()).unwrap_or(u32::MAX).to_be_bytes());
@@ -96,9 +110,11 @@ impl ModelKey {
     /// Reads a key. Every key has one encoding.
     pub fn decode(bytes: &[u8]) -> Result<Self, KeyError> {
         let mut reader = Reader(bytes);
-        if reader.array::<4>()? != *KEY_MAGIC || reader.byte()? != NOT_HIDING {
-            return Err(KeyError::Malformed("a key of version 1 that hides nothing"));
+        if reader.array::<4>()? != *KEY_MAGIC {
+            return Err(KeyError::Malformed("a key of version 1"));
         }
+        let stage = Stage::from_byte(reader.byte()?);
+        let stage = stage.ok_or(KeyError::Malformed("a key of a known stage"))?;
         let row_bits = reader.byte()?;
         if reader.array::<32>()? != CEREMONY {
             return Err(KeyError::Ceremony);
@@ -113,7 +129,7 @@ impl ModelKey {
             return Err(KeyError::Malformed("nothing but its commitments at the end"));
         }
         let rows = curve::decode_points(reader.0).ok_or(KeyError::Point)?;
-        Ok(Self { network, rows, digest: keccak256(bytes).0 })
+        Ok(Self { stage, network, rows, digest: keccak256(bytes).0 })
     }
 }
 

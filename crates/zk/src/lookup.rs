@@ -4,43 +4,50 @@ use ff::Field;
 
 use crate::{
     Rejection,
-    field::{Fr, eq, eq_index, from_i64},
+    field::{Fr, eq_index, from_i64},
     network::Network,
     operations::AtPoint,
     plan::{Column, Plan},
     sumcheck,
     table::evaluate_index,
-    transcript::{Messages, Tag},
+    transcript::{Dialogue, Tag},
+    value::Value,
 };
 
 /// What the fractions' tree ends in.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LeafClaim {
+pub struct LeafClaim<V = Fr> {
     /// A point among the leaves.
     pub point: Vec<Fr>,
     /// The numerators' extension there.
-    pub numerator: Fr,
+    pub numerator: V,
     /// The denominators' extension there.
-    pub denominator: Fr,
+    pub denominator: V,
 }
 
 /// Verifies the tree down to its leaves.
-pub(crate) fn verify(messages: &mut Messages<'_>, leaf_bits: u32) -> Result<LeafClaim, Rejection> {
+pub(crate) fn verify<D: Dialogue>(
+    messages: &mut D,
+    leaf_bits: u32,
+) -> Result<LeafClaim<D::Value>, Rejection> {
     // Without lookups there is one leaf, 0/1.
-    let (mut point, mut claim) = (vec![], [Fr::ZERO, Fr::ONE]);
+    let (mut point, mut claim) = (vec![], [Fr::ZERO, Fr::ONE].map(D::Value::from));
     let layers = leaf_bits as usize;
     for layer in 0..layers {
         let batch = if layer == 0 { Fr::ZERO } else { messages.challenge(Tag::LookupBatch) };
         let [numerator, denominator] = claim;
-        let (mut next, left) = sumcheck::verify(messages, numerator + batch * denominator, layer)?;
+        let claimed = numerator + denominator * batch;
+        let (mut next, left) = sumcheck::verify_with_eq(messages, claimed, &point)?;
         let ([p0, p1, q0, q1], t) = messages.array::<4>(Tag::LookupLayer)?;
-        let sum = p0 * q1 + p1 * q0;
+        let sum = p0.times(&q1) + p1.times(&q0);
         if layer == 0 {
-            root(sum, q0 * q1)?;
-        } else if left != eq(&point, &next) * (sum + batch * q0 * q1) {
-            return Err(Rejection::LookupLayer(layer));
+            messages.nonzero([&q0, &q1], Rejection::LookupDenominator)?;
+            messages.zero(sum, Rejection::LookupSum)?;
+        } else {
+            let children = sum + q0.times(&q1) * batch;
+            messages.zero(left - children, Rejection::LookupLayer(layer))?;
         }
-        claim = [p0 + t * (p1 - p0), q0 + t * (q1 - q0)];
+        claim = [p0 * (Fr::ONE - t) + p1 * t, q0 * (Fr::ONE - t) + q1 * t];
         next.insert(0, t);
         point = next;
     }
@@ -48,18 +55,11 @@ pub(crate) fn verify(messages: &mut Messages<'_>, leaf_bits: u32) -> Result<Leaf
     Ok(LeafClaim { point, numerator, denominator })
 }
 
-fn root(numerator: Fr, denominator: Fr) -> Result<(), Rejection> {
-    if bool::from(denominator.is_zero()) {
-        Err(Rejection::LookupDenominator)
-    } else if bool::from(numerator.is_zero()) {
-        Ok(())
-    } else {
-        Err(Rejection::LookupSum)
-    }
-}
-
 /// Domain of the byte table's tuples; table `k` has `k + 2`.
 const BYTES_DOMAIN: u64 = 1;
+
+/// What makes an input's value a byte.
+pub const INPUT_OFFSET: u8 = 128;
 
 /// How tuples become denominators.
 #[derive(Debug, Clone, Copy)]
@@ -72,67 +72,86 @@ pub struct Fingerprint {
 
 impl Fingerprint {
     /// Denominator of a byte.
-    pub fn byte(&self, value: Fr) -> Fr {
-        self.alpha + Fr::from(BYTES_DOMAIN) + self.gamma * value
+    pub fn byte<V: Value>(&self, value: V) -> V {
+        V::from(self.alpha + Fr::from(BYTES_DOMAIN)) + value * self.gamma
     }
 
     /// Denominator of table `table` holding `result` at `u`.
-    pub fn entry(&self, table: usize, u: Fr, result: Fr) -> Fr {
+    pub fn entry<V: Value>(&self, table: usize, u: V, result: V) -> V {
         let domain = Fr::from(table as u64 + BYTES_DOMAIN + 1);
-        self.alpha + domain + self.gamma * (u + self.gamma * result)
+        V::from(self.alpha + domain) + (u + result * self.gamma) * self.gamma
+    }
+
+    /// Denominator of a committed input's value: of the byte `value + 128` where `mask` is 1, of the
+    /// tuple that only zero satisfies where it is 0.
+    pub fn input<V: Value>(&self, value: V, mask: Fr) -> V {
+        let valid = Fr::from(BYTES_DOMAIN) + self.gamma * Fr::from(u64::from(INPUT_OFFSET));
+        V::from(self.alpha + valid * mask) + value * self.gamma
     }
 }
 
 /// Whether the leaves' extensions, made from the values at their suffixes of the point, are what
 /// the tree ended in.
-pub(crate) fn check_leaves(
+pub(crate) fn check_leaves<D: Dialogue>(
+    messages: &mut D,
     network: &Network,
     plan: &Plan,
     fingerprint: &Fingerprint,
-    claim: &LeafClaim,
-    values: &AtPoint,
+    claim: LeafClaim<D::Value>,
+    values: &AtPoint<D::Value>,
 ) -> Result<(), Rejection> {
-    let mut leaves = Leaves { point: &claim.point, numerator: Fr::ZERO, denominator: Fr::ONE };
+    let mut leaves = Leaves::<D::Value>::new(&claim.point);
+    if let (Some(input), Some((value, mask))) = (plan.input, &values.input) {
+        let own = fingerprint.input(value.clone(), *mask);
+        leaves.add(plan.leaves.get(input.leaves), Fr::ONE, own);
+        if let Some(padding) = input.hidden {
+            let count = -Fr::from(padding.count as u64);
+            let zero = fingerprint.input(Fr::ZERO, Fr::ZERO);
+            leaves.add(plan.leaves.get(padding.zero), count, zero);
+        }
+    }
     for ((operation, plan_of), value) in
         network.operations.iter().zip(&plan.operations).zip(&values.operations)
     {
         for (leaf, byte) in plan_of.byte_leaves.iter().zip(&value.remainder) {
-            leaves.add(plan.leaves.get(*leaf), Fr::ONE, fingerprint.byte(*byte));
+            leaves.add(plan.leaves.get(*leaf), Fr::ONE, fingerprint.byte(byte.clone()));
         }
         if let (Some(leaf), Some(table)) = (plan_of.table_leaves, operation.table) {
-            let entry = fingerprint.entry(usize::from(table), value.quotient, value.output);
+            let (u, y) = (value.quotient.clone(), value.output.clone());
+            let entry = fingerprint.entry(usize::from(table), u, y);
             leaves.add(plan.leaves.get(leaf), Fr::ONE, entry);
         }
     }
-    if let (Some(table), Some(count)) = (plan.bytes, values.bytes) {
+    if let (Some(table), Some(count)) = (plan.bytes, &values.bytes) {
         let column = plan.leaves.get(table.leaves);
         let index = evaluate_index(leaves.own(column));
-        leaves.add(column, -count, fingerprint.byte(index));
+        leaves.add(column, count.clone() * -Fr::ONE, fingerprint.byte(index));
     }
     for (index, ((table, plan_of), (count, listed))) in
         network.tables.iter().zip(&plan.tables).zip(&values.tables).enumerate()
     {
         let column = plan.leaves.get(plan_of.leaves);
         let own = leaves.own(column);
-        let u = evaluate_index(own) + from_i64(table.min());
-        let result = listed.unwrap_or_else(|| table.evaluate(own));
-        leaves.add(column, -*count, fingerprint.entry(index, u, result));
+        let u = D::Value::from(evaluate_index(own) + from_i64(table.min()));
+        let result = listed.clone().unwrap_or_else(|| table.evaluate(own).into());
+        leaves.add(column, count.clone() * -Fr::ONE, fingerprint.entry(index, u, result));
     }
-    if leaves.numerator == claim.numerator && leaves.denominator == claim.denominator {
-        Ok(())
-    } else {
-        Err(Rejection::LookupLeaves)
-    }
+    messages.zero(leaves.numerator - claim.numerator, Rejection::LookupLeaves)?;
+    messages.zero(leaves.denominator - claim.denominator, Rejection::LookupLeaves)
 }
 
 /// Sums segments, each in its place; places without a segment hold 0/1.
-struct Leaves<'a> {
+struct Leaves<'a, V> {
     point: &'a [Fr],
-    numerator: Fr,
-    denominator: Fr,
+    numerator: V,
+    denominator: V,
 }
 
-impl<'a> Leaves<'a> {
+impl<'a, V: Value> Leaves<'a, V> {
+    fn new(point: &'a [Fr]) -> Self {
+        Self { point, numerator: Fr::ZERO.into(), denominator: Fr::ONE.into() }
+    }
+
     fn split(&self, column: Column) -> (&'a [Fr], &'a [Fr]) {
         self.point.split_at(self.point.len().saturating_sub(column.bits as usize))
     }
@@ -141,9 +160,12 @@ impl<'a> Leaves<'a> {
         self.split(column).1
     }
 
-    fn add(&mut self, column: Column, numerator: Fr, denominator: Fr) {
+    fn add(&mut self, column: Column, numerator: impl Into<V>, denominator: impl Into<V>) {
         let at = eq_index(self.split(column).0, column.offset >> column.bits);
-        self.numerator += at * numerator;
-        self.denominator += at * (denominator - Fr::ONE);
+        let add = |sum: &mut V, value: V| {
+            *sum = std::mem::replace(sum, Fr::ZERO.into()) + value * at;
+        };
+        add(&mut self.numerator, numerator.into());
+        add(&mut self.denominator, denominator.into() - V::from(Fr::ONE));
     }
 }

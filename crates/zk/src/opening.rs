@@ -11,7 +11,8 @@ use crate::{
     field::{Fr, eq, eq_index, eq_table, powers},
     plan::Column,
     sumcheck,
-    transcript::{Messages, Tag},
+    transcript::{Coins, Dialogue, Messages, Tag},
+    value::Value,
 };
 
 /// Which committed vector.
@@ -21,11 +22,13 @@ pub enum Vector {
     Key,
     /// Outputs, remainders, multiplicities.
     Witness,
+    /// The input, where it is committed.
+    Input,
 }
 
 /// The extension of a column has this value at this point.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Claim {
+pub struct Claim<V = Fr> {
     /// The vector.
     pub vector: Vector,
     /// The column.
@@ -33,7 +36,7 @@ pub struct Claim {
     /// As many coordinates as the column has bits.
     pub point: Vec<Fr>,
     /// The value.
-    pub value: Fr,
+    pub value: V,
 }
 
 /// Rows folded into one, and the claims about it.
@@ -50,7 +53,7 @@ pub struct RowGroup {
 }
 
 /// Groups claims by folded row, in order of appearance.
-pub fn group(claims: &[Claim], row_bits: u8) -> Vec<RowGroup> {
+pub fn group<V>(claims: &[Claim<V>], row_bits: u8) -> Vec<RowGroup> {
     let mut groups: Vec<RowGroup> = vec![];
     let mut single = HashMap::new();
     for (index, claim) in claims.iter().enumerate() {
@@ -70,7 +73,7 @@ pub fn group(claims: &[Claim], row_bits: u8) -> Vec<RowGroup> {
     groups
 }
 
-impl Claim {
+impl<V> Claim<V> {
     /// Coordinates within a row, and the offset in it.
     pub fn in_row(&self, row_bits: u8) -> (&[Fr], usize) {
         let tall = self.column.bits.saturating_sub(u32::from(row_bits)) as usize;
@@ -87,7 +90,7 @@ impl Claim {
 }
 
 /// `Σ_i eq(point, i) x^i`.
-fn weight_polynomial(point: &[Fr], mut x: Fr) -> Fr {
+pub(crate) fn weight_polynomial(point: &[Fr], mut x: Fr) -> Fr {
     let mut product = Fr::ONE;
     for coordinate in point.iter().rev() {
         product *= Fr::ONE - coordinate + coordinate * x;
@@ -96,56 +99,88 @@ fn weight_polynomial(point: &[Fr], mut x: Fr) -> Fr {
     product
 }
 
-/// Verifies the opening of all claims. `batching` answers the last of them.
-pub(crate) fn verify(
-    messages: &mut Messages<'_>,
-    claims: &[Claim],
+/// Claims reduced to one value of each group's row.
+#[derive(Debug)]
+pub(crate) struct Reduced<V> {
+    pub(crate) groups: Vec<RowGroup>,
+    /// Sumcheck C's point within a row.
+    pub(crate) point: Vec<Fr>,
+    /// Each group's value there.
+    pub(crate) values: Vec<V>,
+    /// What answers them.
+    pub(crate) challenge: Fr,
+}
+
+/// Sumcheck C. `batching` answers the last of the claims' values.
+pub(crate) fn reduce<D: Dialogue>(
+    messages: &mut D,
+    claims: &[Claim<D::Value>],
     batching: Fr,
     row_bits: u8,
-    [key, witness]: [&[G1Affine]; 2],
-) -> Result<(), Rejection> {
+) -> Result<Reduced<D::Value>, Rejection> {
     let groups = group(claims, row_bits);
     let eta = powers(batching, claims.len());
-    let value = claims.iter().zip(&eta).map(|(claim, weight)| claim.value * weight).sum();
-    let (point, left) = sumcheck::verify(messages, value, usize::from(row_bits))?;
-    let (values, theta) = messages.scalars(Tag::Groups, groups.len())?;
-    let mut sum = Fr::ZERO;
-    for (group, value) in groups.iter().zip(&values) {
+    let weighted = claims.iter().zip(&eta).map(|(claim, weight)| claim.value.clone() * *weight);
+    let value = D::Value::total(weighted);
+    let (point, left) = sumcheck::verify(messages, value, usize::from(row_bits), 2)?;
+    let (values, challenge) = messages.scalars(Tag::Groups, groups.len())?;
+    let weight = |group: &RowGroup| -> Fr {
         let members = group.claims.iter().filter_map(|i| Some((claims.get(*i)?, eta.get(*i)?)));
-        let weight: Fr = members.map(|(claim, eta)| eta * claim.weight_at(row_bits, &point)).sum();
-        sum += weight * value;
-    }
-    if sum != left {
-        return Err(Rejection::Evaluations);
-    }
-    let weights = powers(theta, groups.len());
-    let value: Fr = values.iter().zip(&weights).map(|(value, weight)| value * weight).sum();
+        members.map(|(claim, eta)| eta * claim.weight_at(row_bits, &point)).sum()
+    };
+    let terms = groups.iter().zip(&values).map(|(group, value)| value.clone() * weight(group));
+    messages.zero(D::Value::total(terms) - left, Rejection::Evaluations)?;
+    Ok(Reduced { groups, point, values, challenge })
+}
+
+/// Verifies what all claims were reduced to.
+pub(crate) fn verify<C: Coins>(
+    messages: &mut Messages<'_, C>,
+    reduced: &Reduced<Fr>,
+    vectors: [&[G1Affine]; 2],
+) -> Result<(), Rejection> {
+    let weights = powers(reduced.challenge, reduced.groups.len());
+    let values = reduced.values.iter().zip(&weights);
+    let value: Fr = values.map(|(value, weight)| value * weight).sum();
 
     let (symmetric, beta) = messages.points(Tag::Symmetric, 1)?;
     let ([f, f_inverse, s, s_inverse], mu) = messages.array::<4>(Tag::Ends)?;
     let (quotient, _) = messages.points(Tag::Quotient, 1)?;
     let inverse = beta.invert().into_option().ok_or(Rejection::Evaluations)?;
-    let [w, w_inverse] = [beta, inverse].map(|x| weight_polynomial(&point, x));
+    let [w, w_inverse] = [beta, inverse].map(|x| weight_polynomial(&reduced.point, x));
     if f * w_inverse + f_inverse * w != value.double() + beta * s + inverse * s_inverse {
         return Err(Rejection::Evaluations);
     }
+    let [key, witness] = vectors;
+    let mut terms = fold_rows(&reduced.groups, &weights, [key, witness, &[]]);
+    terms.extend(symmetric.into_iter().map(|point| (point, mu)));
+    pairing(&terms, &quotient, [beta, inverse], [f + mu * s, f_inverse + mu * s_inverse])
+}
 
-    let mut scalars = [vec![Fr::ZERO; key.len()], vec![Fr::ZERO; witness.len()]];
-    for (group, weight) in groups.iter().zip(&weights) {
-        let [of_key, of_witness] = &mut scalars;
-        let scalars = if group.vector == Vector::Key { of_key } else { of_witness };
+/// The rows and their scalars in `Σ weight · folded row`, over all groups.
+pub(crate) fn fold_rows(
+    groups: &[RowGroup],
+    weights: &[Fr],
+    vectors: [&[G1Affine]; 3],
+) -> Vec<(G1Affine, Fr)> {
+    let mut scalars = vectors.map(|rows| vec![Fr::ZERO; rows.len()]);
+    for (group, weight) in groups.iter().zip(weights) {
+        let [of_key, of_witness, of_input] = &mut scalars;
+        let scalars = match group.vector {
+            Vector::Key => of_key,
+            Vector::Witness => of_witness,
+            Vector::Input => of_input,
+        };
         for (scalar, factor) in scalars.iter_mut().skip(group.row).zip(&group.fold) {
             *scalar += weight * factor;
         }
     }
-    let points = key.iter().zip(&scalars[0]).chain(witness.iter().zip(&scalars[1]));
-    let points = points.map(|(point, scalar)| (*point, *scalar));
-    let symmetric = symmetric.into_iter().map(|point| (point, mu));
-    let terms: Vec<_> = points.chain(symmetric).filter(|(_, s)| !bool::from(s.is_zero())).collect();
-    pairing(&terms, &quotient, [beta, inverse], [f + mu * s, f_inverse + mu * s_inverse])
+    let rows = vectors.into_iter().flatten().copied();
+    rows.zip(scalars.into_iter().flatten()).filter(|(_, s)| !bool::from(s.is_zero())).collect()
 }
 
-fn pairing(
+/// Whether `Σ scalar · point` commits to a polynomial with these values at β and 1/β.
+pub(crate) fn pairing(
     terms: &[(G1Affine, Fr)],
     quotient: &[G1Affine],
     [beta, inverse]: [Fr; 2],

@@ -3,6 +3,7 @@
 
 use crate::{
     network::{MAX_TENSOR_BITS, Network, bits, bits_of},
+    opening::Vector,
     table::BYTE_BITS,
 };
 
@@ -91,6 +92,32 @@ pub struct TablePlan {
     pub values: Option<usize>,
 }
 
+/// Public inputs of at least as many bits, batch included, are committed: the verifier then reads many
+/// values at once instead of evaluating their extension.
+const COMMITTED_INPUT_BITS: u32 = 9;
+
+/// A committed input's places.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InputPlan {
+    /// The vector that has the input: the witness's if it is public, else its own.
+    pub vector: Vector,
+    /// Its column there.
+    pub column: Column,
+    /// Its lookups, among the leaves.
+    pub leaves: usize,
+    /// How it is shown that padding is zero, if the input is hidden.
+    pub hidden: Option<PaddingPlan>,
+}
+
+/// Padding of a hidden input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PaddingPlan {
+    /// The leaf of the tuple that padded positions look up.
+    pub zero: usize,
+    /// Padded positions.
+    pub count: usize,
+}
+
 /// Why a batch is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BatchError {
@@ -107,9 +134,11 @@ pub enum BatchError {
 pub struct Plan {
     /// Bits of the batch's index.
     pub batch_bits: u32,
+    /// The input, if it is committed.
+    pub input: Option<InputPlan>,
     /// Per operation.
     pub operations: Vec<OperationPlan>,
-    /// The byte table, if any remainder exists.
+    /// The byte table, if any remainder exists or the input is committed.
     pub bytes: Option<TablePlan>,
     /// Per table.
     pub tables: Vec<TablePlan>,
@@ -135,14 +164,50 @@ impl Sizes {
 }
 
 impl Plan {
+    /// Where a tensor is committed, if it is.
+    pub fn tensor(&self, tensor: usize) -> Option<(Vector, Column)> {
+        match tensor.checked_sub(1) {
+            None => self.input.map(|input| (input.vector, input.column)),
+            Some(operation) => {
+                let column = self.operations.get(operation)?.output?;
+                Some((Vector::Witness, self.witness.get(column)))
+            }
+        }
+    }
+
     /// Places everything for `batch` inputs of a network that was checked.
     pub fn new(network: &Network, batch: u32) -> Result<Self, BatchError> {
+        Self::place(network, batch, false)
+    }
+
+    /// Places everything for a hiding proof: the input is committed, and looked up.
+    pub fn hiding(network: &Network, batch: u32) -> Result<Self, BatchError> {
+        Self::place(network, batch, true)
+    }
+
+    fn place(network: &Network, batch: u32, hiding: bool) -> Result<Self, BatchError> {
         if batch == 0 {
             return Err(BatchError::Empty);
         }
         let (mut key, mut witness, mut leaves) =
             (Sizes::default(), Sizes::default(), Sizes::default());
         let batch_bits = if batch > 1 << MAX_TENSOR_BITS { 32 } else { bits(batch) };
+        let input_bits = batch_bits + network.input.bits();
+        if input_bits > MAX_TENSOR_BITS {
+            return Err(BatchError::Size(batch));
+        }
+        let column =
+            (!hiding && input_bits >= COMMITTED_INPUT_BITS).then(|| witness.add(input_bits));
+        let input = (hiding || column.is_some()).then(|| InputPlan {
+            vector: if hiding { Vector::Input } else { Vector::Witness },
+            column: Column { bits: input_bits, offset: 0 },
+            leaves: leaves.add(input_bits),
+            hidden: hiding.then(|| PaddingPlan {
+                zero: leaves.add(0),
+                count: (1usize << input_bits)
+                    .saturating_sub((batch as usize).saturating_mul(network.input.len())),
+            }),
+        });
         let last = network.operations.len().saturating_sub(1);
         let mut operations = vec![];
         for (index, operation) in network.operations.iter().enumerate() {
@@ -172,10 +237,8 @@ impl Plan {
             leaves: leaves.add(bits),
             values,
         };
-        let bytes = operations
-            .iter()
-            .any(|plan| !plan.remainder.is_empty())
-            .then(|| table(BYTE_BITS, None));
+        let bytes = operations.iter().any(|plan| !plan.remainder.is_empty()) || input.is_some();
+        let bytes = bytes.then(|| table(BYTE_BITS, None));
         let tables = network.tables.iter().map(|t| {
             let bits = u32::from(t.bits());
             table(bits, t.is_listed().then(|| key.add(bits)))
@@ -186,7 +249,12 @@ impl Plan {
         if witness.len() >> (MAX_TENSOR_BITS + 2) > 0 || leaves.len() >> (MAX_TENSOR_BITS + 2) > 0 {
             return Err(BatchError::Size(batch));
         }
+        let place = |input: InputPlan| match column {
+            Some(column) => InputPlan { column: witness.get(column), ..input },
+            None => input,
+        };
+        let input = input.map(place);
         let leaf_bits = leaves.len().max(1).next_power_of_two().trailing_zeros();
-        Ok(Self { batch_bits, operations, bytes, tables, key, witness, leaves, leaf_bits })
+        Ok(Self { batch_bits, input, operations, bytes, tables, key, witness, leaves, leaf_bits })
     }
 }

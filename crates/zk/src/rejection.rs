@@ -2,12 +2,22 @@
 
 use probity_core::Finding;
 
+use crate::Stage;
+
 /// The first check that failed. Nothing after it was looked at.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Rejection {
     /// Not a proof of this version, or of another kind.
-    #[error("expected a proof of version 1 that hides nothing")]
+    #[error("expected a proof of version 1")]
     Version,
+    /// Of another stage than is demanded.
+    #[error("expected a proof of stage `{expected}`, got one of stage `{got}`")]
+    Stage {
+        /// What is demanded.
+        expected: Stage,
+        /// What it is.
+        got: Stage,
+    },
     /// Bytes missing or left over.
     #[error("the proof's length does not fit the model and the batch")]
     ProofLength,
@@ -57,6 +67,9 @@ pub enum Rejection {
     /// Evaluations contradict each other under the commitments.
     #[error("the evaluations are not those of the committed rows")]
     Evaluations,
+    /// What a hiding proof's masks leave does not satisfy the checks.
+    #[error("the hidden values do not satisfy the verifier's checks")]
+    Relation,
     /// The pairing equation fails.
     #[error("the opening of the commitments does not verify")]
     Opening,
@@ -67,6 +80,7 @@ impl Rejection {
     pub const fn code(&self) -> &'static str {
         match self {
             Self::Version => "zk.proof.version",
+            Self::Stage { .. } => "zk.proof.stage",
             Self::ProofLength => "zk.proof.length",
             Self::ScalarEncoding { .. } => "zk.proof.scalar",
             Self::PointEncoding { .. } => "zk.proof.point",
@@ -79,6 +93,7 @@ impl Rejection {
             Self::Operations => "zk.operations",
             Self::Convolutions => "zk.convolutions",
             Self::Evaluations => "zk.opening.evaluations",
+            Self::Relation => "zk.hiding.relation",
             Self::Opening => "zk.opening.pairing",
         }
     }

@@ -5,36 +5,51 @@ use ff::Field;
 use crate::{
     Rejection,
     field::Fr,
-    transcript::{Messages, Tag},
+    transcript::{Dialogue, Tag},
+    value::Value,
 };
 
-/// A round's polynomial of degree 3, without the coefficient that follows from the claim.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Round {
-    /// Constant, quadratic and cubic coefficient.
-    pub coefficients: [Fr; 3],
-}
-
-impl Round {
-    /// The polynomial with `s(0) + s(1) = claim`, at `x`.
-    pub fn evaluate(&self, claim: Fr, x: Fr) -> Fr {
-        let [constant, quadratic, cubic] = self.coefficients;
-        let linear = claim - constant.double() - quadratic - cubic;
-        ((cubic * x + quadratic) * x + linear) * x + constant
+/// The polynomial with `s(0) + s(1) = claim`, at `x`: its coefficients but for the linear one, which
+/// follows from the claim.
+fn evaluate<V: Value>(coefficients: &[V], claim: V, x: Fr) -> V {
+    let [constant, higher @ ..] = coefficients else { return claim };
+    let (mut sum, mut power) = (claim * x + constant.clone() * (Fr::ONE - x.double()), x);
+    for coefficient in higher {
+        power *= x;
+        sum = sum + coefficient.clone() * (power - x);
     }
+    sum
 }
 
-/// Reads `count` rounds about `claim`; returns the point and the claim left there.
-pub(crate) fn verify(
-    messages: &mut Messages<'_>,
-    mut claim: Fr,
+/// Reads `count` rounds of some degree about `claim`; returns the point and the claim left there.
+pub(crate) fn verify<D: Dialogue>(
+    messages: &mut D,
+    mut claim: D::Value,
     count: usize,
-) -> Result<(Vec<Fr>, Fr), Rejection> {
+    degree: usize,
+) -> Result<(Vec<Fr>, D::Value), Rejection> {
     let mut point = Vec::with_capacity(count);
     for _ in 0..count {
-        let (coefficients, challenge) = messages.array::<3>(Tag::Round)?;
-        claim = Round { coefficients }.evaluate(claim, challenge);
+        let (coefficients, challenge) = messages.scalars(Tag::Round, degree)?;
+        claim = evaluate(&coefficients, claim, challenge);
         point.push(challenge);
+    }
+    Ok((point, claim))
+}
+
+/// Reads the rounds of `Σ_x eq(z, x) F(x) = claim`, of which `eq` is left out: each polynomial `s`
+/// has degree 2 and `(1 − z_i) s(0) + z_i s(1)` is the claim, which gives its constant (Gruen 2024,
+/// "Some improvements for the PIOP for `ZeroCheck`"). Returns the point and `F` there.
+pub(crate) fn verify_with_eq<D: Dialogue>(
+    messages: &mut D,
+    mut claim: D::Value,
+    z: &[Fr],
+) -> Result<(Vec<Fr>, D::Value), Rejection> {
+    let mut point = Vec::with_capacity(z.len());
+    for z in z {
+        let ([linear, quadratic], x) = messages.array::<2>(Tag::Round)?;
+        claim = claim + linear * (x - z) + quadratic * (x.square() - z);
+        point.push(x);
     }
     Ok((point, claim))
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use alloy_primitives::B256;
-use clap::{Args as ClapArgs, Subcommand};
+use clap::{Args as ClapArgs, Subcommand, ValueEnum};
 
 use super::Signer;
 
@@ -70,6 +70,10 @@ pub(crate) struct SetUp {
     /// Where to: STEM.pzq is the quantised model, STEM.pzk its key (default: beside the model).
     #[arg(short, long, value_name = "STEM")]
     pub(crate) output: Option<PathBuf>,
+    /// Make a key that hides the weights, and STEM.secret, without which nobody proves with it.
+    /// Shapes, operators and scales show; that the weights are what they should be, you alone say.
+    #[arg(long)]
+    pub(crate) hiding: bool,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -89,6 +93,22 @@ pub(crate) struct Prove {
     /// Where the proof goes.
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: PathBuf,
+    /// Show nothing of the inputs but the outputs: they are committed, and OUTPUT.opening, which
+    /// opens the commitment, is yours to keep.
+    #[arg(long)]
+    pub(crate) hiding: bool,
+    /// The secret of a key that hides its weights (.secret).
+    #[arg(long, value_name = "FILE", requires = "hiding")]
+    pub(crate) secret: Option<PathBuf>,
+}
+
+/// What a proof hides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Stage {
+    /// Nothing.
+    Succinct,
+    /// The inputs, and the weights if the key does.
+    Hiding,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -105,9 +125,15 @@ pub(crate) struct Verify {
     /// The context that is expected.
     #[arg(long, value_name = "HEX")]
     pub(crate) context: Option<B256>,
+    /// The stage that is demanded.
+    #[arg(long, value_name = "STAGE")]
+    pub(crate) stage: Option<Stage>,
     /// The inputs that are expected: JSON or CSV, a row each.
     #[arg(long, value_name = "FILE", requires = "model")]
     pub(crate) input: Option<PathBuf>,
+    /// The opening of the committed inputs that are expected (.opening).
+    #[arg(long, value_name = "FILE", conflicts_with = "input")]
+    pub(crate) opening: Option<PathBuf>,
     /// The quantised model (.pzq), for what integers stand for.
     #[arg(long, value_name = "FILE")]
     pub(crate) model: Option<PathBuf>,

@@ -7,7 +7,7 @@ use probity_node::inference::{InferenceError, KeyPlan, ProofFile, Recorded, Regi
 use probity_provenance::inference::NOT_SHOWN;
 use serde_json::json;
 
-use super::{cost, extended, read, show_verdict};
+use super::{cost, extended, read, show_findings};
 use crate::{
     args::{Register, Submit},
     output, settings,
@@ -60,7 +60,7 @@ pub(super) async fn submit(args: &Submit, json: bool) -> anyhow::Result<bool> {
             if json {
                 output::json(&json!({ "verified": false, "findings": findings }))?;
             } else {
-                show_verdict(&file, &findings)?;
+                show_findings(&findings)?;
             }
             Ok(false)
         }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use probity_compute::{Mlp, MlpConfig, Sample};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::tool::{Said, probity};
 
@@ -39,21 +39,16 @@ impl Bench {
 
     /// The convolutional model, set up as `cnn`; its id.
     fn convolution(&self) -> String {
+        self.set_up(&[])
+    }
+
+    fn set_up(&self, more: &[&str]) -> String {
         let (model, samples) =
             (format!("{MODELS}convolution.onnx"), format!("{MODELS}convolution.json"));
-        let said = probity(&[
-            "zk",
-            "setup",
-            &model,
-            "--calibration",
-            &samples,
-            "--test",
-            &samples,
-            "-o",
-            &self.path("cnn"),
-            "--json",
-        ]);
-        let json = json(&said, 0);
+        let stem = self.path("cnn");
+        let arguments = ["zk", "setup", &model, "--calibration", &samples, "--test", &samples];
+        let said = probity(&[&arguments, &["-o", &stem, "--json"][..], more].concat());
+        let json = parsed(&said, 0);
         assert_eq!(json["accuracy"]["samples"], 24);
         // The labels are onnxruntime's: the float model has all of them right.
         assert_eq!(json["accuracy"]["floatCorrect"], 24);
@@ -64,29 +59,21 @@ impl Bench {
 
     /// The convolutional model's proof about three inputs.
     fn proof(&self) -> String {
+        let said = self.prove(&[]);
+        assert_eq!(parsed(&said, 0)["batch"], 3);
+        self.path("proof.json")
+    }
+
+    fn prove(&self, more: &[&str]) -> Said {
         let inputs = self.write(
             "inputs.json",
             serde_json::to_vec(&samples()["x"].as_array().unwrap()[..3]).unwrap(),
         );
         let (model, key, proof) =
             (self.path("cnn.pzq"), self.path("cnn.pzk"), self.path("proof.json"));
-        let said = probity(&[
-            "zk",
-            "prove",
-            "--model",
-            &model,
-            "--key",
-            &key,
-            "--input",
-            &inputs,
-            "--context",
-            CONTEXT,
-            "-o",
-            &proof,
-            "--json",
-        ]);
-        assert_eq!(json(&said, 0)["batch"], 3);
-        proof
+        let arguments = ["zk", "prove", "--model", &model, "--key", &key, "--input", &inputs];
+        let rest = ["--context", CONTEXT, "-o", &proof, "--json"];
+        probity(&[&arguments[..], &rest, more].concat())
     }
 
     fn verify(&self, proof: &str, more: &[&str]) -> Said {
@@ -95,7 +82,7 @@ impl Bench {
     }
 }
 
-fn json(said: &Said, code: i32) -> Value {
+fn parsed(said: &Said, code: i32) -> Value {
     assert_eq!(said.code, code, "{}{}", said.out, said.err);
     serde_json::from_str(&said.out).unwrap()
 }
@@ -111,7 +98,7 @@ fn an_onnx_model_is_set_up_proved_and_verified() {
     let proof = bench.proof();
     let (model, inputs) = (bench.path("cnn.pzq"), bench.path("inputs.json"));
     let expected = ["--id", &id, "--context", CONTEXT, "--model", &model, "--input", &inputs];
-    let verdict = json(&bench.verify(&proof, &[&expected[..], &["--json"]].concat()), 0);
+    let verdict = parsed(&bench.verify(&proof, &[&expected[..], &["--json"]].concat()), 0);
     assert_eq!(verdict["verified"], true);
     assert_eq!((&verdict["id"], &verdict["context"]), (&id.as_str().into(), &CONTEXT.into()));
     // What was proved is what onnxruntime computes, but for rounding.
@@ -125,6 +112,10 @@ fn an_onnx_model_is_set_up_proved_and_verified() {
     let said = bench.verify(&proof, &expected);
     assert_eq!(said.code, 0, "{}", said.err);
     assert!(said.out.starts_with("[verified]") && said.out.contains(&id), "{}", said.out);
+    // What hides nothing says so.
+    assert!(said.err.contains("stage succinct: it hides nothing"), "{}", said.err);
+    assert!(!said.err.contains("private") && !said.out.contains("private"));
+    assert_eq!((&verdict["stage"], &verdict["hidden"]), (&"succinct".into(), &json!([])));
     assert!(said.err.contains("not shown"), "{}", said.err);
 
     // The key is the same each time, and a proof without it is by the same key.
@@ -150,7 +141,7 @@ fn what_was_not_proved_is_a_negative_answer() {
         let said = bench.verify(proof, more);
         assert_eq!(said.code, 1, "{}{}", said.out, said.err);
         assert!(said.out.contains(code) && !said.out.contains("[verified]"), "{}", said.out);
-        let verdict = json(&bench.verify(proof, &[more, &["--json"]].concat()), 1);
+        let verdict = parsed(&bench.verify(proof, &[more, &["--json"]].concat()), 1);
         assert_eq!(
             (&verdict["verified"], &verdict["findings"][0]["code"]),
             (&false.into(), &code.into())
@@ -195,7 +186,7 @@ fn a_checkpoint_of_the_trainer_s_is_proved() {
     });
     let csv = bench.write("samples.csv", lines.collect::<String>());
     let said = probity(&["zk", "setup", &model, "--calibration", &csv, "--test", &csv, "--json"]);
-    let setup = json(&said, 0);
+    let setup = parsed(&said, 0);
     assert_eq!(setup["accuracy"]["floatCorrect"], mlp.correct(&samples));
     let (quantised, key) = (bench.path("checkpoint.pzq"), bench.path("checkpoint.pzk"));
     let proof = bench.path("proof.json");
@@ -271,4 +262,90 @@ fn a_key_of_other_weights_proves_nothing() {
     assert_eq!(said.code, 2, "{}", said.out);
     assert!(said.err.contains("was not made from this model"), "{}", said.err);
     assert!(!Path::new(&out).exists());
+}
+
+/// Whether nobody but the owner may read a file.
+#[cfg(unix)]
+fn is_secret(path: &str) -> bool {
+    use std::os::unix::fs::PermissionsExt as _;
+    fs::metadata(path).unwrap().permissions().mode() & 0o777 == 0o600
+}
+
+#[cfg(unix)]
+#[test]
+fn inputs_are_proved_and_not_shown() {
+    let bench = Bench::new();
+    let id = bench.convolution();
+    let proved = parsed(&bench.prove(&["--hiding"]), 0);
+    let (proof, opening) = (bench.path("proof.json"), bench.path("proof.json.opening"));
+    assert_eq!((&proved["stage"], &proved["hidden"]), (&"hiding".into(), &json!(["inputs"])));
+    assert_eq!(proved["opening"], opening.as_str());
+    assert!(is_secret(&opening) && !is_secret(&proof));
+    // The inputs are in the opening, and nowhere in the proof.
+    let secret: Value = serde_json::from_slice(&fs::read(&opening).unwrap()).unwrap();
+    let file = fs::read_to_string(&proof).unwrap();
+    assert!(file.contains("probity-zk-hiding-proof/1"));
+    let digits = secret["input"].as_str().unwrap().trim_start_matches("0x");
+    assert!(digits.len() == 3 * 36 * 2 && !file.contains(digits.get(..32).unwrap()));
+
+    let expected = ["--id", &id, "--context", CONTEXT, "--stage", "hiding", "--opening", &opening];
+    let verdict = parsed(&bench.verify(&proof, &[&expected[..], &["--json"]].concat()), 0);
+    assert_eq!((&verdict["verified"], &verdict["stage"]), (&true.into(), &"hiding".into()));
+    assert_eq!(verdict["inputCommitment"], proved["inputCommitment"]);
+    let said = bench.verify(&proof, &expected);
+    assert!(said.err.contains("stage hiding: it hides the inputs;"), "{}", said.err);
+
+    // Another proof of the same inputs has another commitment and another opening.
+    let other = bench.path("other.json");
+    fs::rename(&proof, &other).unwrap();
+    let first = bench.path("other.opening");
+    fs::rename(&opening, &first).unwrap();
+    let again = parsed(&bench.prove(&["--hiding"]), 0);
+    assert_ne!(again["inputCommitment"], proved["inputCommitment"]);
+    assert_eq!(again["outputs"], proved["outputs"]);
+    let negative = |proof: &str, more: &[&str], code: &str| {
+        let verdict = parsed(&bench.verify(proof, &[more, &["--json"]].concat()), 1);
+        assert_eq!(verdict["findings"][0]["code"], code, "{verdict}");
+        assert_eq!(verdict["hidden"], json!([]));
+    };
+    negative(&proof, &["--opening", &first], "zk.statement.input");
+    negative(&proof, &["--stage", "succinct"], "zk.proof.stage");
+    let (model, inputs) = (bench.path("cnn.pzq"), bench.path("inputs.json"));
+    negative(&proof, &["--model", &model, "--input", &inputs], "zk.statement.input");
+    // Nor is a proof that hides nothing taken for one that does.
+    bench.proof();
+    negative(&proof, &["--stage", "hiding"], "zk.proof.stage");
+    let relabelled = fs::read_to_string(&proof).unwrap().replace("zk-proof/1", "zk-hiding-proof/1");
+    let relabelled = relabelled.replace("\"input\"", "\"inputRows\"");
+    let relabelled = bench.write("relabelled.json", relabelled);
+    assert_eq!(bench.verify(&relabelled, &[]).code, 2);
+}
+
+#[cfg(unix)]
+#[test]
+fn weights_are_hidden_by_a_key_of_their_own() {
+    let bench = Bench::new();
+    let id = bench.set_up(&["--hiding"]);
+    let secret = bench.path("cnn.secret");
+    assert!(is_secret(&secret));
+    let before = bench.files().len();
+    // Neither without its secret nor in a proof that hides nothing.
+    let said = bench.prove(&[]);
+    assert!(said.code == 2 && said.err.contains("--hiding"), "{}", said.err);
+    let said = bench.prove(&["--hiding"]);
+    assert!(said.code == 2 && said.err.contains("hides its weights"), "{}", said.err);
+    // Only the inputs were written, by this test.
+    assert_eq!(bench.files().len(), before + 1);
+    let proved = parsed(&bench.prove(&["--hiding", "--secret", &secret]), 0);
+    assert_eq!(proved["hidden"], json!(["inputs", "weights"]));
+    let proof = bench.path("proof.json");
+    let verdict = parsed(&bench.verify(&proof, &["--id", &id, "--json"]), 0);
+    assert_eq!(verdict["hidden"], json!(["inputs", "weights"]));
+    let not_shown = verdict["notShown"].as_str().unwrap();
+    assert!(not_shown.contains("that the weights are bounded integers"), "{not_shown}");
+    // A second key of the same model is another one, and the first secret is not its.
+    let kept = bench.write("kept.secret", fs::read(&secret).unwrap());
+    assert_ne!(bench.set_up(&["--hiding"]), id);
+    let said = bench.prove(&["--hiding", "--secret", &kept]);
+    assert!(said.code == 2 && said.err.contains("no other key's"), "{}", said.err);
 }

@@ -19,6 +19,9 @@ pub enum ProofFileError {
     /// Outputs that are not whole words.
     #[error("expected outputs of 8 bytes each, got `{0}` bytes")]
     Output(usize),
+    /// An input's commitment that is not points of the group.
+    #[error("the input's commitment is not points of the group")]
+    Commitment,
 }
 
 /// A proof, and what it is about.

@@ -10,7 +10,7 @@ use probity_zk::{
 use super::{
     Case, network, off_subgroup,
     products::{LISTED, UNEVEN, altered, changed},
-    set_output,
+    set_input, set_output,
 };
 use crate::{ProvingKey, outgoing::Outgoing, prove, prove::prove_witness, witness::Witness};
 
@@ -22,7 +22,7 @@ struct Forgery {
     expected: Rejection,
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(super) fn hex(bytes: &[u8]) -> String {
     let digits: Vec<String> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
     format!("0x{}", digits.concat())
 }
@@ -94,7 +94,7 @@ fn models(case: &Case) -> Vec<Forgery> {
             }
         }),
         ("reread", Rejection::Evaluations, |n, _| {
-            n.operations[7].terms[0] = Term::Dense { input: 6, kept: 0 };
+            n.operations[8].terms[0] = Term::Dense { input: 7, kept: 0 };
         }),
     ];
     let forge = |(name, expected, change): (_, _, Change)| {
@@ -124,6 +124,33 @@ fn statements(case: &Case) -> Vec<Forgery> {
         Forgery { name, statement, proof, expected }
     };
     cases.into_iter().map(forge).collect()
+}
+
+/// About an input that is committed.
+fn inputs(case: &Case) -> Vec<Forgery> {
+    let column = case.plan.input.unwrap().column;
+    let at = |index| column.offset + index;
+    let forgery = |name, tamper: &dyn Fn(&mut Witness<'_>), expected| {
+        let mut witness = case.witness();
+        tamper(&mut witness);
+        let proof = prove_witness(&case.key, &witness, case.outgoing(&case.statement));
+        Forgery { name, statement: case.statement.clone(), proof, expected }
+    };
+    vec![
+        forgery("other_input", &|w| set_input(case, w, 1, 1), Rejection::Evaluations),
+        forgery("input_padding", &|w| set_input(case, w, 7, 1), Rejection::Evaluations),
+        // The same number by a digit that is none.
+        forgery(
+            "input_digits",
+            &|w| {
+                w.values[at(1)] -= 1;
+                w.values[at(2)] += 256;
+                w.input[1] -= 1;
+                w.input[2] += 256;
+            },
+            Rejection::LookupSum,
+        ),
+    ]
 }
 
 /// With points that are none in the transcript from the start.
@@ -230,11 +257,13 @@ fn forged_vectors_are_current() {
     let plain = [witnesses(&case), models(&case), statements(&case), points(&case)];
     let mut names = write(folder, "forgeable", &case, plain.into_iter().flatten().collect());
     names.extend(write(folder, "forgeable_block", &block, products(&block)));
+    let committed = Case::new(3);
+    names.extend(write(folder, "forgeable_input", &committed, inputs(&committed)));
     let names: Vec<_> = names.iter().map(|name| serde_json::json!({"name": name})).collect();
     current(folder, "forged", &serde_json::json!({"cases": names}));
 }
 
-fn current(folder: &str, name: &str, json: &serde_json::Value) {
+pub(super) fn current(folder: &str, name: &str, json: &serde_json::Value) {
     let path = format!("{folder}{name}.json");
     let text = format!("{}\n", serde_json::to_string_pretty(json).unwrap());
     if std::env::var_os("PROBITY_WRITE_VECTORS").is_some() {

@@ -191,9 +191,9 @@ fn statements_about_operands_that_are_public() {
 /// Both factors of a square are sent: values that differ have the right product, and are neither the
 /// tensor's.
 fn uneven(values: &mut [Fr]) {
-    // After A: three dense terms without a value of their own input, the scores' two, six taps,
-    // what keys count, the values, the projection, then the square.
-    let square = 3 + 2 + 6 + 2 + 2 + 2;
+    // After A: three dense terms without a value of their own input, the scores' two, one for the
+    // taps of each of two tensors, what keys count, the values, the projection, then the square.
+    let square = 3 + 2 + 2 + 2 + 2 + 2;
     assert_eq!(values[square], values[square + 1]);
     values[square] = values[square].double();
     values[square + 1] *= Fr::from(2).invert().unwrap();

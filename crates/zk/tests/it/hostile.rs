@@ -1,9 +1,9 @@
 //! Bytes of any kind: no panic, no key or proof accepted that was not made.
 
-use probity_zk::{KeyError, ModelKey, Statement, verify};
+use probity_zk::{KeyError, ModelKey, Statement, verify, verify_hiding};
 use proptest::prelude::*;
 
-use crate::vectors::case;
+use crate::vectors::{case, hiding_case};
 
 proptest! {
     #[test]
@@ -38,6 +38,26 @@ proptest! {
     }
 
     #[test]
+    fn any_bytes_are_no_hiding_proof(bytes in prop::collection::vec(any::<u8>(), 0..12_000), header in any::<bool>(), batch in any::<u32>()) {
+        let (key, statement, good, _) = hiding_case("hiding_weights_hidden");
+        let proof = if header { [&good[..5], &bytes].concat() } else { bytes };
+        prop_assert!(verify_hiding(&key, &statement, &proof).is_err());
+        let mut other = statement;
+        other.batch = batch;
+        prop_assert!(batch == 1 || verify_hiding(&key, &other, &good).is_err());
+    }
+
+    #[test]
+    fn spliced_hiding_proofs_are_rejected(from in any::<prop::sample::Index>(), to in any::<prop::sample::Index>(), length in 1..200usize) {
+        let (key, statement, good, _) = hiding_case("hiding_weights_hidden");
+        let mut proof = good.clone();
+        let length = length.min(proof.len());
+        let (from, to) = (from.index(proof.len() - length + 1), to.index(proof.len() - length + 1));
+        proof.copy_within(from..from + length, to);
+        prop_assert_eq!(verify_hiding(&key, &statement, &proof).is_ok(), proof == good);
+    }
+
+    #[test]
     fn spliced_proofs_are_rejected(from in any::<prop::sample::Index>(), to in any::<prop::sample::Index>(), length in 1..200usize) {
         let good = case("perceptron_batch_3");
         let key = ModelKey::decode(&good.key).unwrap();
@@ -58,7 +78,7 @@ fn keys_of_impossible_networks_are_named() {
         ModelKey::decode(&bytes)
     };
     assert!(matches!(put(0, b'X'), Err(KeyError::Malformed(_))));
-    assert!(matches!(put(4, 1), Err(KeyError::Malformed(_))));
+    assert!(matches!(put(4, 2), Err(KeyError::Malformed(_))));
     assert!(matches!(put(5, 13), Err(KeyError::Network(_))));
     assert!(matches!(put(6, 0), Err(KeyError::Ceremony)));
     // The input's shape: no dimension, too many, one of zero, one too large.

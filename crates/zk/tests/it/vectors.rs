@@ -2,7 +2,9 @@
 
 use std::fs;
 
-use probity_zk::{ModelKey, Statement, verify};
+use probity_zk::{
+    HidingStatement, ModelKey, Statement, curve::decode_points, verify, verify_hiding,
+};
 use serde_json::Value;
 
 /// A case of the vectors.
@@ -55,5 +57,35 @@ fn every_case_gets_its_verdict() {
         let code = verdict.map_or_else(|rejection| rejection.code(), |()| "ok");
         assert_eq!(code, case.result, "{}", case.name);
         assert_eq!(case.name.starts_with("bad_"), code != "ok");
+    }
+}
+
+/// A hiding case: its key, statement and proof, and what is said to it.
+pub(crate) fn hiding_case(name: &str) -> (ModelKey, HidingStatement, Vec<u8>, String) {
+    let case = case(name);
+    let json = &read(name)["cases"][0];
+    let statement = HidingStatement {
+        context: case.statement.context,
+        batch: case.statement.batch,
+        input: decode_points(&bytes(&json["input"])).unwrap(),
+        output: case.statement.output,
+    };
+    (ModelKey::decode(&case.key).unwrap(), statement, case.proof, case.result)
+}
+
+#[test]
+fn every_hiding_case_gets_its_verdict() {
+    let index = read("hiding");
+    let names: Vec<_> = index["cases"].as_array().unwrap().iter().collect();
+    assert!(names.len() >= 30);
+    for name in names {
+        let name = name["name"].as_str().unwrap();
+        let (key, statement, proof, result) = hiding_case(name);
+        let verdict = verify_hiding(&key, &statement, &proof);
+        let code = verdict.map_or_else(|rejection| rejection.code(), |()| "ok");
+        assert_eq!(code, result, "{name}");
+        assert_eq!(name.starts_with("bad_"), code != "ok");
+        // Never a proof of the other stage.
+        assert!(verify(&key, &statement.outputs(), &proof).is_err());
     }
 }

@@ -39,6 +39,11 @@ sol!(
 );
 sol!(
     #[sol(rpc, all_derives)]
+    IZkOpening,
+    "../../contracts/out-abi/ZkOpening.json"
+);
+sol!(
+    #[sol(rpc, all_derives)]
     IInferences,
     "../../contracts/out-abi/Inferences.json"
 );

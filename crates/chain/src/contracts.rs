@@ -4,7 +4,9 @@ use alloy::sol_types::{SolConstructor, SolValue};
 use alloy_primitives::{Address, B256, Bytes, address, keccak256};
 use serde::{Deserialize, Serialize};
 
-use crate::bindings::{IChallenges, IInferences, IPayoutVault, IPayouts, IRegistry, IZk, Token};
+use crate::bindings::{
+    IChallenges, IInferences, IPayoutVault, IPayouts, IRegistry, IZk, IZkOpening, Token,
+};
 
 /// The deterministic deployment proxy: the same address on every EVM chain.
 pub const DEPLOYMENT_PROXY: Address = address!("4e59b44847b379578588920cA78FbF26c0B4956C");
@@ -46,8 +48,8 @@ fn salt() -> B256 {
     keccak256("probity.v1")
 }
 
-/// The contracts in order of deployment; the fourth is the verifier that the last one calls.
-pub(crate) fn deployables() -> [Deployable; 5] {
+/// The contracts in order of deployment; the last calls the verifier before it, and that the opening's.
+pub(crate) fn deployables() -> [Deployable; 6] {
     let registry = Deployable::new(&IRegistry::BYTECODE, &[]);
     let arguments = IChallenges::constructorCall { registry_: registry.address }.abi_encode();
     let challenges = Deployable::new(&IChallenges::BYTECODE, &arguments);
@@ -55,11 +57,13 @@ pub(crate) fn deployables() -> [Deployable; 5] {
         IPayouts::constructorCall { registry_: registry.address, challenges_: challenges.address }
             .abi_encode();
     let payouts = Deployable::new(&IPayouts::BYTECODE, &arguments);
-    let zk = Deployable::new(&IZk::BYTECODE, &[]);
+    let opening = Deployable::new(&IZkOpening::BYTECODE, &[]);
+    let arguments = IZk::constructorCall { opening: opening.address }.abi_encode();
+    let zk = Deployable::new(&IZk::BYTECODE, &arguments);
     let arguments =
         IInferences::constructorCall { registry_: registry.address, zk_: zk.address }.abi_encode();
     let inferences = Deployable::new(&IInferences::BYTECODE, &arguments);
-    [registry, challenges, payouts, zk, inferences]
+    [registry, challenges, payouts, opening, zk, inferences]
 }
 
 /// The worthless token for development.
@@ -83,7 +87,7 @@ impl Contracts {
 
     /// Where the contracts are or will be on any chain.
     pub fn deterministic() -> Self {
-        let [registry, challenges, payouts, _, inferences] = deployables();
+        let [registry, challenges, payouts, _, _, inferences] = deployables();
         Self {
             registry: registry.address,
             challenges: challenges.address,

@@ -48,7 +48,7 @@ fn salt() -> B256 {
     keccak256("probity.v1")
 }
 
-/// The contracts in order of deployment; the last calls the verifier before it, and that the opening's.
+/// The contracts in order of deployment; each calls those before it.
 pub(crate) fn deployables() -> [Deployable; 6] {
     let registry = Deployable::new(&IRegistry::BYTECODE, &[]);
     let arguments = IChallenges::constructorCall { registry_: registry.address }.abi_encode();

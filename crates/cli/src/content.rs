@@ -14,7 +14,7 @@ use serde_json::json;
 
 use crate::{
     args::{AiTrain, Content, OptOut, RegisterContent, Signer, Terms},
-    inspect, output, reservation, settings, sign,
+    inspect, output, reservation, settings, sign, similar,
 };
 
 pub(crate) async fn content(command: Content, json: bool) -> anyhow::Result<bool> {
@@ -27,6 +27,9 @@ pub(crate) async fn content(command: Content, json: bool) -> anyhow::Result<bool
         Content::Erase { works, signer } => {
             let works = works.iter().map(|text| work(text)).collect::<anyhow::Result<_>>()?;
             erase(&works, &signer, json).await
+        }
+        Content::Similar { work, policy, media_type, folder } => {
+            similar::run(&work, policy.as_deref(), media_type.as_deref(), &folder, json).await
         }
         Content::Verify { file, folder } => {
             let work = Digest::of(&settings::read(&file)?);

@@ -14,6 +14,7 @@ mod payout;
 mod reservation;
 mod settings;
 mod sign;
+mod similar;
 mod train;
 mod workspace;
 mod zk;

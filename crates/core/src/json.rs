@@ -7,7 +7,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::Digest;
 
-/// Largest JSON document that decoders of ours accept unless they say otherwise, in bytes.
+/// Largest JSON document that [`decode`] accepts, in bytes.
 pub const MAX_JSON_BYTES: usize = 16 << 20;
 
 /// Why a value has no canonical form, or bytes no value.
@@ -16,12 +16,12 @@ pub enum JsonError {
     /// Not JSON, or not of the expected form.
     #[error("malformed JSON")]
     Malformed(#[from] serde_json::Error),
-    /// Larger than the decoder's limit.
+    /// Larger than documents of its kind are.
     #[error("JSON of {size} bytes is over the limit of {limit}")]
     TooLarge {
-        /// Length in bytes.
+        /// Its size.
         size: usize,
-        /// Most that are accepted.
+        /// The most that is decoded.
         limit: usize,
     },
 }
@@ -46,7 +46,8 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, JsonError> {
     decode_within(bytes, MAX_JSON_BYTES)
 }
 
-/// Decodes untrusted JSON of at most `limit` bytes.
+/// Decodes untrusted JSON of a kind that has a limit of its own: a list whose elements take no more
+/// memory than their JSON, for instance.
 pub fn decode_within<T: DeserializeOwned>(bytes: &[u8], limit: usize) -> Result<T, JsonError> {
     if bytes.len() > limit {
         return Err(JsonError::TooLarge { size: bytes.len(), limit });

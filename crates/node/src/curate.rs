@@ -295,7 +295,7 @@ impl Workspace {
 
     /// A manifest by the digest its record names.
     pub async fn manifest(&self, digest: &Digest) -> Result<Manifest, NodeError> {
-        Ok(json::decode(&self.objects.get(digest).await?)?)
+        Ok(Manifest::from_json(&self.objects.get(digest).await?)?)
     }
 
     /// A dataset record by id.

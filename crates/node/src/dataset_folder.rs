@@ -12,7 +12,7 @@ use probity_core::{Digest, Finding, records::record_id};
 use probity_provenance::{
     content::Batch,
     croissant::{CROISSANT, Description, ITEMS, MANIFEST},
-    dataset::Manifest,
+    dataset::{MAX_MANIFEST_BYTES, Manifest},
     folder::{self, Checked, Folder},
     table::{self, MAX_TABLE_BYTES, Row},
 };
@@ -22,7 +22,7 @@ use crate::{
     workspace::{MAX_INPUT, read_file},
 };
 
-/// Largest manifest read, in bytes.
+/// Largest manifest of which at least the digest is compared, in bytes.
 const MAX_MANIFEST: u64 = 1 << 31;
 /// Most files looked at in a folder.
 const MAX_FILES: usize = 1 << 22;
@@ -189,6 +189,13 @@ fn write_table(
     file.sync_all().map_err(NodeError::file("write", path))?;
     let table = read_file(path, MAX_TABLE_BYTES)?;
     Ok((licences, Digest::of(&table)))
+}
+
+/// Reads a manifest from a file.
+pub fn read_manifest(path: &Path) -> Result<Manifest, NodeError> {
+    let bytes = read_file(path, MAX_MANIFEST_BYTES as u64)?;
+    Manifest::from_json(&bytes)
+        .map_err(|source| NodeError::NotAManifest { path: path.to_owned(), source })
 }
 
 /// Reads the files of a dataset's folder.

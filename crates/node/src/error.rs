@@ -292,6 +292,15 @@ pub enum NodeError {
     /// An opt-out list.
     #[error(transparent)]
     Set(#[from] probity_core::absence::SetError),
+    /// A file that holds something else than a manifest.
+    #[error("`{}` is no manifest", path.display())]
+    NotAManifest {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: JsonError,
+    },
     /// JSON of our own.
     #[error(transparent)]
     Json(#[from] JsonError),

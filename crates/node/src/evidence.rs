@@ -23,7 +23,7 @@ use probity_provenance::{
     content::Batch,
     dataset::{DATASET_TYPE, Manifest},
     ledger,
-    optout::{self, Evidence, OPT_OUT_SUBJECT, OptOutPredicate},
+    optout::{self, DenyList, Evidence, OPT_OUT_SUBJECT, OptOutPredicate},
     payout::{Computation, PAYOUT_TYPE},
     reservation::{self, Source},
     training::ModelFile,
@@ -315,8 +315,8 @@ impl Workspace {
             works.extend(manifest.items.iter().map(|item| item.digest));
             works.extend(manifest.excluded.iter().map(|excluded| excluded.digest));
             let list = collection.files.get(&bundle::deny_list_name(&manifest.deny_list));
-            let listed: Vec<Digest> = list.map_or(Ok(vec![]), |bytes| json::decode(bytes))?;
-            works.extend(listed);
+            let listed = list.map(|bytes| DenyList::works_from_json(bytes)).transpose()?;
+            works.extend(listed.unwrap_or_default());
         }
         let signed = self.log().folder().checkpoint(&self.log_verifier()?)?.size();
         for (statement, erasure) in self.erasures().await? {

@@ -54,8 +54,11 @@ pub struct Setting {
     pub account_cost: u64,
     /// What registering an item costs.
     pub item_cost: u64,
-    /// What an item loses its author when it is removed.
+    /// What an item loses its author when it is removed: the stake of a challenge.
     pub bond: u64,
+    /// What is locked with each item when it is registered. It comes back unless the item is removed;
+    /// items that the policy leaves out were never in, and get it back.
+    pub item_bond: u64,
     /// Chooses items and canaries.
     pub seed: u64,
 }
@@ -110,7 +113,13 @@ pub struct Figures {
     pub wrongly_challenged: usize,
     /// What the attacker paid and lost.
     pub cost: u64,
-    /// Of that, for each accepted fake, rounded up; nothing if none was accepted.
+    /// What the attacker had to lock at once, with every item registered.
+    pub locked: u64,
+    /// Of that, what was lost with items that were removed; `cost` has it too.
+    pub forfeited: u64,
+    /// What the honest had to lock, and got back.
+    pub honest_locked: u64,
+    /// Of `cost`, for each accepted fake, rounded up; nothing if none was accepted.
     pub cost_per_accepted: Option<u64>,
 }
 
@@ -331,13 +340,17 @@ fn figures(
     let times = |count: usize, each: u64| each.saturating_mul(count as u64);
     let cost = times(setting.accounts, setting.account_cost)
         .saturating_add(times(registered, setting.item_cost))
-        .saturating_add(times(removed, setting.bond));
+        .saturating_add(times(removed, setting.bond))
+        .saturating_add(times(removed, setting.item_bond));
     Figures {
         caught: registered - missed,
         missed,
         wrongly_excluded: honest.registered - honest.accepted,
         wrongly_challenged,
         cost,
+        locked: times(registered, setting.item_bond),
+        forfeited: times(removed, setting.item_bond),
+        honest_locked: times(honest.registered, setting.item_bond),
         cost_per_accepted: (missed > 0).then(|| cost.div_ceil(missed as u64)),
         fakes,
         honest,

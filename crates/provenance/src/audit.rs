@@ -126,11 +126,20 @@ impl Audit<'_> {
 
     /// A file that every bundle has; a finding where it is missing or malformed.
     fn json_file<T: serde::de::DeserializeOwned>(&mut self, name: &str) -> Option<T> {
+        self.decoded_file(name, probity_core::json::decode)
+    }
+
+    /// As [`Audit::json_file`], of a kind that is decoded in a way of its own.
+    fn decoded_file<T>(
+        &mut self,
+        name: &str,
+        decode: impl FnOnce(&[u8]) -> Result<T, probity_core::json::JsonError>,
+    ) -> Option<T> {
         let Some(bytes) = self.file(name) else {
             self.broken("bundle.file.missing", name, "the audit needs it");
             return None;
         };
-        match probity_core::json::decode(bytes) {
+        match decode(bytes) {
             Ok(value) => Some(value),
             Err(error) => {
                 self.broken("bundle.file.malformed", name, error);

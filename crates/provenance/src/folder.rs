@@ -2,11 +2,11 @@
 //! other and against the Merkle root. Any bytes give findings, never a panic.
 
 use bytes::Bytes;
-use probity_core::{Digest, Finding, json, merkle::StandardTree};
+use probity_core::{Digest, Finding, merkle::StandardTree};
 
 use crate::{
     croissant::{CROISSANT, Description, ITEMS, MANIFEST},
-    dataset::{Item, Manifest},
+    dataset::{Item, MAX_MANIFEST_BYTES, Manifest},
     table::{self, Row},
 };
 
@@ -116,10 +116,10 @@ fn check_manifest(
     items: &[Item],
     checked: &mut Checked,
 ) {
-    if folder.manifest.len() > json::MAX_JSON_BYTES {
+    if folder.manifest.len() > MAX_MANIFEST_BYTES {
         return;
     }
-    let manifest: Manifest = match json::decode(&folder.manifest) {
+    let manifest = match Manifest::from_json(&folder.manifest) {
         Ok(manifest) => manifest,
         Err(error) => return checked.find("dataset.manifest.malformed", MANIFEST, error),
     };

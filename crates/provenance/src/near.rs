@@ -117,6 +117,17 @@ pub enum Resemblance {
 }
 
 impl NearPolicy {
+    /// All kinds, with the bounds that `docs/reference/dataset.md` shows, for
+    /// whoever asks without a policy of their own.
+    pub fn all_kinds() -> Self {
+        let shingles = ShingleRule { min_matches: 48 };
+        Self {
+            image: Some(PictureRule { max_distance: 7, max_difference: 180, sample_max: white() }),
+            text: Some(shingles),
+            data: Some(shingles),
+        }
+    }
+
     /// What a work is compared by under this policy; nothing if the policy does not compare its
     /// kind, or it is too small, flat or damaged to be compared.
     pub fn fingerprint(&self, media_type: &str, bytes: &[u8]) -> Option<Fingerprint> {
@@ -163,6 +174,19 @@ impl NearPolicy {
             }
             Resemblance::IsccData { code, of_code, matches } => {
                 self.data.is_some_and(|rule| rule.accepts(code, of_code, *matches))
+            }
+        }
+    }
+}
+
+impl Resemblance {
+    /// Orders resemblances of one method, the most alike first: how much small pictures differ and then
+    /// their codes, or in how many minima texts or files do not agree.
+    pub fn unlikeness(&self) -> (u32, u32) {
+        match self {
+            Self::IsccImage { distance, difference, .. } => (*difference, *distance),
+            Self::IsccText { matches, .. } | Self::IsccData { matches, .. } => {
+                (PLACES.saturating_sub(*matches), 0)
             }
         }
     }

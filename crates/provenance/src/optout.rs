@@ -6,6 +6,7 @@ use alloy_primitives::{Address, B256};
 use probity_core::{
     Digest,
     absence::SortedSet,
+    json::{self, JsonError},
     keys::PublicKey,
     records::OptOut,
     statement::{Signed, StatementError},
@@ -20,6 +21,9 @@ pub const OPT_OUT_TYPE: &str = "https://probity.dev/opt-out/v1";
 pub const OPT_OUT_SUBJECT: B256 = tag(b"opt-out");
 /// The scope of a reservation against training.
 pub const SCOPE_TRAIN: &str = "ai-train";
+
+/// Largest list of opted-out works that is decoded, in bytes: some sixteen million.
+pub const MAX_LIST_BYTES: usize = 1 << 30;
 
 /// A reservation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -101,6 +105,11 @@ impl DenyList {
     /// Whether a work is on the list.
     pub fn contains(&self, work: &Digest) -> bool {
         self.0.contains(work)
+    }
+
+    /// Decodes an untrusted list, as bundles have it: the digests in JSON, in any order.
+    pub fn works_from_json(bytes: &[u8]) -> Result<Vec<Digest>, JsonError> {
+        json::decode_within(bytes, MAX_LIST_BYTES)
     }
 
     /// The list's commitment, against which absence is proved.

@@ -144,6 +144,9 @@ pub(crate) struct Simulate {
     /// What an item loses its author when a challenge removes it.
     #[arg(long, default_value_t = 10)]
     pub(crate) bond: u64,
+    /// What is locked with each item at registration, and lost where a canary or a challenge removes it.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) item_bond: u64,
     /// The same seed gives the same figures.
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,

@@ -7,7 +7,7 @@ use std::{
 
 use alloy_primitives::B256;
 use anyhow::{Context as _, ensure};
-use probity_core::{Digest, json as bounded};
+use probity_core::Digest;
 use probity_node::dataset_folder;
 use probity_provenance::{
     croissant::MANIFEST,
@@ -28,9 +28,7 @@ async fn manifest(name: &str, folder: &Folder) -> anyhow::Result<Manifest> {
     let path = PathBuf::from(name);
     if path.exists() {
         let path = if path.is_dir() { path.join(MANIFEST) } else { path };
-        let bytes = settings::read(&path)?;
-        return bounded::decode(&bytes)
-            .with_context(|| format!("`{}` is no manifest", path.display()));
+        return Ok(dataset_folder::read_manifest(&path)?);
     }
     let id: B256 = name
         .parse()

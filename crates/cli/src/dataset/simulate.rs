@@ -17,6 +17,7 @@ pub(super) fn run(args: &Simulate, json: bool) -> anyhow::Result<bool> {
         account_cost: args.account_cost,
         item_cost: args.item_cost,
         bond: args.bond,
+        item_bond: args.item_bond,
         seed: args.seed,
     };
     let figures = simulate(&setting, args.data.as_deref())?;
@@ -38,6 +39,12 @@ fn show(figures: &Figures) -> anyhow::Result<()> {
         "caught {}, missed {}; {} true items wrongly excluded, {} wrongly challenged",
         figures.caught, figures.missed, figures.wrongly_excluded, figures.wrongly_challenged
     ))?;
+    if figures.locked > 0 {
+        output::line(format!(
+            "the attacker locks {} at registration and loses {} of it; the honest lock {}",
+            figures.locked, figures.forfeited, figures.honest_locked
+        ))?;
+    }
     output::line(match figures.cost_per_accepted {
         Some(each) => format!("the attack costs {}: {each} for each accepted fake", figures.cost),
         None => format!("the attack costs {} and gets nothing in", figures.cost),

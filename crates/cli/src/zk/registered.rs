@@ -1,7 +1,8 @@
 //! `probity zk register` and `submit`.
 
-use std::time::Instant;
+use std::{path::Path, time::Instant};
 
+use anyhow::ensure;
 use probity_node::inference::{InferenceError, KeyPlan, ProofFile, Recorded, RegisteredKey, write};
 use probity_provenance::inference::NOT_SHOWN;
 use serde_json::json;
@@ -15,6 +16,11 @@ use crate::{
 pub(super) async fn register(args: Register, json: bool) -> anyhow::Result<bool> {
     let start = Instant::now();
     let calibration = settings::read(&args.calibration)?;
+    // Before anything is sent.
+    let folder = args.output.as_deref().and_then(Path::parent);
+    if let Some(folder) = folder.filter(|folder| !folder.as_os_str().is_empty()) {
+        ensure!(folder.is_dir(), "there is no folder `{}`", folder.display());
+    }
     let (mut workspace, key) = settings::signer(&args.signer).await?;
     let plan = KeyPlan {
         checkpoint: args.checkpoint,

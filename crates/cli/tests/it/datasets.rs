@@ -174,6 +174,16 @@ fn a_policy_makes_the_attack_dearer() {
     assert!(guarded["fakes"]["altered"]["excluded"]["near-duplicate"].as_u64().unwrap() > 90);
     let price = |value: &Value| value["costPerAccepted"].as_u64().unwrap_or(u64::MAX);
     assert!(price(&guarded) > price(&open), "{guarded}");
+    // A bond for each item: lost with those removed, and the same items are removed as without it.
+    let bonded = simulate(&["--policy", policy, "--item-bond", "7"]);
+    let removed = |figures: &Value| -> u64 {
+        let fates = figures["fakes"].as_object().unwrap().values();
+        fates.map(|fate| number(fate, "byCanary") + number(fate, "byChallenge")).sum()
+    };
+    assert!(removed(&bonded) > 0 && bonded["fakes"] == guarded["fakes"]);
+    assert_eq!(number(&bonded, "locked"), 7 * registered);
+    assert_eq!(number(&bonded, "forfeited"), 7 * removed(&bonded));
+    assert_eq!(number(&bonded, "cost"), number(&guarded, "cost") + 7 * removed(&bonded));
 }
 
 fn python(script: &str, arguments: &[&str]) -> Said {
@@ -212,4 +222,59 @@ fn mlcroissant_loads_what_is_built_and_refuses_a_tampered_table() {
     assert!(refused.err.contains("not identical with the"), "{}", refused.err);
     let ours = probity(&["dataset", "verify", &desk.path("out")]);
     assert!(ours.code == 1 && ours.out.contains("dataset.file.changed items.parquet"));
+}
+
+#[test]
+fn works_that_resemble_are_found_with_evidence_that_replays() {
+    let (desk, owner) = desk();
+    let (fox, copy) = (desk.path("files/a.txt"), desk.path("files/b.txt"));
+    let policy = desk.write("policy.toml", POLICY);
+    let similar =
+        |work: &str| desk.read(&["content", "similar", work, "--policy", &policy, "--json"]);
+    let said = parsed(&similar(&fox));
+    let digest = |path: &str| probity_core::Digest::of(&fs::read(path).unwrap()).to_string();
+    // Itself first, as what it is: the same bytes.
+    let found = said["found"].as_array().unwrap();
+    let digests: Vec<&Value> = found.iter().map(|similar| &similar["digest"]).collect();
+    assert_eq!(digests, [&Value::from(digest(&fox)), &Value::from(digest(&copy))]);
+    assert_eq!(found[0]["resemblance"], Value::Null);
+    assert_eq!(found[1]["author"].as_str().unwrap().to_lowercase(), owner.to_lowercase());
+    let evidence: probity_provenance::near::Resemblance =
+        serde_json::from_value(found[1]["resemblance"].clone()).unwrap();
+    let near: probity_provenance::dataset::Policy = toml::from_str(POLICY).unwrap();
+    assert!(near.near.unwrap().accepts(&evidence), "{evidence:?}");
+    // Of a registered work by digest and by id.
+    let by_digest = parsed(&similar(&digest(&fox)));
+    let by_id = parsed(&similar(found[0]["content"].as_str().unwrap()));
+    assert_eq!((&by_digest, &by_id), (&said, &said));
+    // Nobody registered this file, but it resembles two works.
+    let other = desk.write("other.txt", &FOX.replace("old oak", "old ash"));
+    assert_eq!(parsed(&similar(&other))["found"].as_array().unwrap().len(), 2);
+    let text = desk.read(&["content", "similar", &other, "--policy", &policy]);
+    assert!(text.out.contains("iscc-text") && text.out.contains("`b.txt`"), "{}", text.out);
+    // Nothing like it; and what is neither a file nor registered.
+    let alone = similar(&desk.write("alone.txt", "Colourless green ideas sleep furiously."));
+    assert_eq!(alone.code, 1, "{}", alone.err);
+    assert!(alone.out.contains("\"found\": []") || alone.out.contains("\"found\":[]"));
+    let unknown = similar(&"0".repeat(64));
+    assert_eq!((unknown.code, unknown.out.as_str()), (2, ""), "{}", unknown.err);
+}
+
+#[test]
+fn tables_for_sql_hold_what_decides_about_a_dataset() {
+    let (desk, _) = desk();
+    let tables = desk.path("tables");
+    let said = parsed(&desk.read(&["dataset", "tables", &tables, "--json"]));
+    assert_eq!((&said["works"], &said["optOuts"]), (&Value::from(10), &Value::from(1)));
+    let again = desk.read(&["dataset", "tables", &tables]);
+    assert_eq!(again.code, 2, "an existing folder is written over");
+    let script = "import sys, pyarrow.parquet as p\n\
+                  t = p.read_table(sys.argv[1] + '/works.parquet')\n\
+                  o = p.read_table(sys.argv[1] + '/opt_outs.parquet')\n\
+                  assert t['position'].to_pylist() == list(range(10))\n\
+                  assert set(t['spdx'].to_pylist()) == {'CC-BY-4.0', 'CC0-1.0'}\n\
+                  assert set(t['train'].to_pylist()) == {'allow'} and all(t['commercial'].to_pylist())\n\
+                  assert o['sha256'][0].as_py() in t['sha256'].to_pylist()\n";
+    let read = python(script, &[&tables]);
+    assert_eq!(read.code, 0, "{}", read.err);
 }

@@ -204,6 +204,8 @@ fn inference(desk: &Desk, checkpoint: &str, model: &str) {
     assert!(said["function"].as_str().unwrap().starts_with("registerModelKey"), "{said}");
     let none = desk.signed("owner", &[&register[..], &["--file", "none"]].concat());
     assert!(none.code == 2 && none.err.contains("`model.safetensors`"), "{}", none.err);
+    let nowhere = desk.signed("owner", &[&register[..], &["-o", "/no/where/key"]].concat());
+    assert!(nowhere.code == 2 && nowhere.err.contains("no folder `/no/where`"), "{}", nowhere.err);
     let said = desk.signed("owner", &[&register[..], &["-o", &stem, "--json"]].concat());
     let said: Value = serde_json::from_str(&said.out).unwrap();
     assert!(said["gas"].as_u64() > Some(50_000), "{said}");

@@ -102,7 +102,7 @@ impl Audit<'_> {
             self.broken("dataset.manifest.mismatch", &name, "not the manifest the record names");
             return None;
         }
-        let manifest: Manifest = self.json_file(&name)?;
+        let manifest = self.decoded_file(&name, Manifest::from_json)?;
         let root = manifest.tree().map(|tree| tree.root()).unwrap_or_default();
         let matches = root == dataset.root
             && manifest.items.len() as u64 == dataset.items

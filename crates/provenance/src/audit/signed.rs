@@ -305,7 +305,7 @@ impl<'a> Audit<'a> {
         backed: &OptOuts,
     ) -> Option<optout::DenyList> {
         let name = bundle::deny_list_name(&commitment);
-        let listed: Vec<Digest> = self.json_file(&name)?;
+        let listed = self.decoded_file(&name, optout::DenyList::works_from_json)?;
         let mut list = optout::DenyList::default();
         list.extend(listed.iter().copied());
         if list.commitment() != commitment || !list.works().eq(listed.iter()) {

@@ -27,16 +27,11 @@ pub const MAX_INDEXED_RADIUS: u32 = 11;
 #[derive(Debug, Clone, Default)]
 pub struct HammingIndex {
     len: usize,
-    /// For each part and value, the codes that have it; empty before the first.
-    buckets: Vec<Vec<Held>>,
-}
-
-/// A code and its position. In each of its four buckets: looking it up elsewhere takes longer than
-/// all else of a search.
-#[derive(Debug, Clone, Copy)]
-struct Held {
-    code: u64,
-    position: u32,
+    /// For each part and value, the codes that have it; empty before the first. The codes are in each of
+    /// their four buckets: looking them up elsewhere takes longer than all else of a search.
+    buckets: Vec<Vec<u64>>,
+    /// Their positions, apart: they are looked at for what is found only.
+    positions: Vec<Vec<u32>>,
 }
 
 /// The 16 bits of a part.
@@ -77,9 +72,13 @@ impl HammingIndex {
         let Ok(position) = u32::try_from(self.len) else { return };
         self.len += 1;
         self.buckets.resize(PARTS * BUCKETS, vec![]);
+        self.positions.resize(PARTS * BUCKETS, vec![]);
         for index in 0..PARTS {
-            if let Some(bucket) = self.buckets.get_mut(bucket(index, part(code, index))) {
-                bucket.push(Held { code, position });
+            let bucket = bucket(index, part(code, index));
+            let (codes, positions) = (self.buckets.get_mut(bucket), self.positions.get_mut(bucket));
+            if let (Some(codes), Some(positions)) = (codes, positions) {
+                codes.push(code);
+                positions.push(position);
             }
         }
     }
@@ -88,35 +87,62 @@ impl HammingIndex {
     /// each, in no order that means anything.
     pub fn search(&self, code: u64, radius: u32, found: &mut impl FnMut(u32, u32)) {
         if radius > MAX_INDEXED_RADIUS {
-            for held in self.buckets.iter().take(BUCKETS).flatten() {
-                let distance = (held.code ^ code).count_ones();
-                if distance <= radius {
-                    found(held.position, distance);
-                }
+            for bucket in 0..BUCKETS.min(self.buckets.len()) {
+                self.look(bucket, code, radius, &mut |_, position, distance| {
+                    found(position, distance);
+                });
             }
             return;
         }
         for index in 0..PARTS {
-            let Some(near) = part_radius(radius, index) else { continue };
-            neighbours(part(code, index), near, 0, &mut |value| {
-                self.look(index, value, code, radius, found);
-            });
+            if let Some(near) = part_radius(radius, index) {
+                self.search_part(index, near, code, radius, found);
+            }
         }
     }
 
-    fn look(
+    /// Looks into the buckets that are near a part of the code; what an earlier part finds is left out.
+    fn search_part(
         &self,
         index: usize,
-        value: u16,
+        near: u32,
         code: u64,
         radius: u32,
         found: &mut impl FnMut(u32, u32),
     ) {
-        for held in self.buckets.get(bucket(index, value)).into_iter().flatten() {
-            let difference = held.code ^ code;
-            let distance = difference.count_ones();
-            if distance <= radius && first_part(difference, radius) == Some(index) {
-                found(held.position, distance);
+        let mut consider = |held: u64, position: u32, distance: u32| {
+            if first_part(held ^ code, radius) == Some(index) {
+                found(position, distance);
+            }
+        };
+        neighbours(part(code, index), near, 0, &mut |value| {
+            self.look(bucket(index, value), code, radius, &mut consider);
+        });
+    }
+
+    /// Calls `found` with each code of a bucket that is near enough, its position and distance.
+    fn look(&self, bucket: usize, code: u64, radius: u32, found: &mut impl FnMut(u64, u32, u32)) {
+        let Some(codes) = self.buckets.get(bucket) else { return };
+        let mut hit = |at: usize| {
+            let positions = self.positions.get(bucket);
+            let position = positions.and_then(|positions| positions.get(at));
+            if let (Some(held), Some(position)) = (codes.get(at), position) {
+                found(*held, *position, (held ^ code).count_ones());
+            }
+        };
+        // By eights without a branch: the compiler makes vectors of it.
+        let (eights, rest) = codes.as_chunks::<8>();
+        for (number, eight) in eights.iter().enumerate() {
+            let distances = eight.map(|held| (held ^ code).count_ones());
+            if distances.iter().fold(u32::MAX, |least, distance| least.min(*distance)) <= radius {
+                let near =
+                    distances.iter().enumerate().filter(|(_, distance)| **distance <= radius);
+                near.for_each(|(at, _)| hit(8 * number + at));
+            }
+        }
+        for (at, held) in rest.iter().enumerate() {
+            if (held ^ code).count_ones() <= radius {
+                hit(8 * eights.len() + at);
             }
         }
     }

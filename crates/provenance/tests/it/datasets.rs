@@ -293,6 +293,29 @@ fn codes(folder: &Folder) -> BTreeSet<String> {
     check(folder).findings.into_iter().map(|finding| finding.code).collect()
 }
 
+/// A manifest beyond the limit of other JSON.
+#[test]
+fn large_manifests_are_read_and_compared() {
+    let digest = |n: u32| Digest::of(&n.to_be_bytes());
+    let works = (0..60_000).map(|n| (format!("{n}.txt"), digest(n)));
+    let predicate = batch(account(1), &["x"]).predicate;
+    let statement = Statement::new(CONTENT_TYPE, works, &predicate).unwrap();
+    let signers = vec![PublicKey::Account(account(1))];
+    let signed = Signed { statement, digest: Digest::of(b"large"), signers, findings: vec![] };
+    let world = World { batches: vec![Batch::open(&signed).unwrap()], ..World::default() };
+    let manifest = world.build(&Policy::default());
+    let json = manifest.to_json().unwrap();
+    assert!(json.len() > probity_core::json::MAX_JSON_BYTES);
+    assert_eq!(Manifest::from_json(&json).unwrap(), manifest);
+    let rows = rows(&manifest, &world.batches);
+    assert_eq!(codes(&folder_of(&manifest, rows.clone())), BTreeSet::new());
+    // Whoever changes an item of it, and signs for the changed file, is found out.
+    let mut changed = manifest;
+    changed.items[40_000].weight = 2;
+    let folder = folder_of(&changed, rows);
+    assert!(codes(&folder).contains("dataset.item.changed"));
+}
+
 #[test]
 fn a_folder_is_read_as_it_was_written() {
     let (_, rows, folder) = good_folder();

@@ -5,21 +5,18 @@
 use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
-use probity_chain::Contracts;
 use probity_core::keys::{KeyType, SecretKey};
-use probity_node::archive;
-use probity_provenance::{
-    audit::{Context, audit},
-    bundle::{Files, INDEX, Index, SIGNATURE, seal},
-};
+use probity_node::{archive, audit_bundle};
+use probity_provenance::bundle::{Files, INDEX, Index, SIGNATURE, seal};
+use tokio::runtime::{Builder, Runtime};
 
 static KEY: LazyLock<SecretKey> =
     LazyLock::new(|| SecretKey::generate(KeyType::Secp256k1).expect("a key"));
+static RUNTIME: LazyLock<Runtime> =
+    LazyLock::new(|| Builder::new_current_thread().build().expect("a runtime"));
 
 fn check(files: &Files) {
-    let contracts = Contracts::deterministic();
-    let vault_of = |model, token| contracts.vault(model, token);
-    audit(files, Context { contracts: contracts.all(), vault_of: &vault_of, chain: None });
+    RUNTIME.block_on(audit_bundle(files, None)).expect("no chain is asked");
 }
 
 fuzz_target!(|bytes: &[u8]| {

@@ -177,6 +177,9 @@ pub(crate) enum Key {
 pub(crate) struct Explain {
     /// Record id, work or statement digest, or account; a record id may be shortened.
     pub(crate) id: String,
+    /// Draw the lineage of the model behind it into this new file.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) svg: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) folder: Folder,
 }

@@ -1,7 +1,7 @@
 //! `probity model`.
 
 mod checkpoint;
-mod lineage;
+pub(crate) mod lineage;
 mod sign;
 
 use std::collections::BTreeMap;

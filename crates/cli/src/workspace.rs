@@ -16,6 +16,7 @@ use serde_json::json;
 use crate::{
     args::{Bundle, Chain, Explain, Folder, Index, Init, Log},
     audit,
+    model::lineage,
     output::{self, say},
     settings::{self, open},
 };
@@ -63,6 +64,11 @@ pub(crate) async fn init(args: Init, json: bool) -> anyhow::Result<bool> {
 
 pub(crate) async fn explain(args: Explain, json: bool) -> anyhow::Result<bool> {
     let workspace = open(&args.folder).await?;
+    if args.svg.is_some() {
+        workspace.sync().await?;
+        let (_, model) = workspace.resolve(&args.id).await?;
+        lineage::drawn(&workspace, model, args.svg.as_deref()).await?;
+    }
     // Signs a bundle that is looked at once and never leaves this process.
     let key = SecretKey::generate(KeyType::Secp256k1)?;
     let explanation = workspace.explain(&args.id, &key).await?;

@@ -6,6 +6,7 @@ use alloy_primitives::B256;
 use anyhow::{Context as _, bail};
 use probity_compute::ListedTensor;
 use probity_node::{Listed, ModelDiff, NodeError, Workspace, archive};
+use probity_provenance::lineage::Lineage;
 
 use crate::{args::Folder, output, settings};
 
@@ -15,19 +16,29 @@ pub(super) async fn lineage(
     folder: &Folder,
     json: bool,
 ) -> anyhow::Result<bool> {
-    if let Some(path) = svg.filter(|path| path.exists()) {
-        return Err(NodeError::Exists(path.to_owned()).into());
-    }
-    let lineage = settings::open(folder).await?.lineage(model).await?;
-    if let Some(path) = svg {
-        archive::write_new(path, lineage.svg().as_bytes())?;
-    }
+    let lineage = drawn(&settings::open(folder).await?, model, svg).await?;
     if json {
         output::json(&lineage)?;
     } else {
         output::line(lineage.text().trim_end())?;
     }
     Ok(true)
+}
+
+/// The lineage, which is drawn into a new file if one is named.
+pub(crate) async fn drawn(
+    workspace: &Workspace,
+    model: B256,
+    svg: Option<&Path>,
+) -> anyhow::Result<Lineage> {
+    if let Some(path) = svg.filter(|path| path.exists()) {
+        return Err(NodeError::Exists(path.to_owned()).into());
+    }
+    let lineage = workspace.lineage(model).await?;
+    if let Some(path) = svg {
+        archive::write_new(path, lineage.svg().as_bytes())?;
+    }
+    Ok(lineage)
 }
 
 pub(super) async fn diff(

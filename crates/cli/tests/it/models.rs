@@ -168,6 +168,9 @@ fn a_models_lineage_differences_and_bill_of_materials() {
     assert_eq!(parsed.out.trim(), "{http://www.w3.org/2000/svg}svg", "{parsed:?}");
     let again = desk.read(&["model", "lineage", &gallery.tuned, "--svg", &picture]);
     assert!(again.code == 2 && again.err.contains("exists already"), "{again:?}");
+    let explained = desk.path("explained.svg");
+    let said = desk.read(&["explain", second, "--svg", &explained]);
+    assert_eq!(fs::read_to_string(&explained).unwrap(), svg, "{said:?}");
     let lineage = desk.read(&["model", "lineage", &gallery.tuned, "--json"]);
     let lineage: Value = serde_json::from_str(&lineage.out).unwrap();
     let kinds = |kind: &str| {

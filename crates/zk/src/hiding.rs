@@ -177,7 +177,7 @@ impl<C: Coins> Dialogue for Masked<'_, C> {
 /// and each group's value.
 #[derive(Debug, Clone)]
 pub struct Relation {
-    /// The groups of rows, whose values at the point are [`Relation::values`].
+    /// The groups of rows, whose values at the point are in `values`.
     pub groups: Vec<RowGroup>,
     /// Sumcheck C's point.
     pub point: Vec<Fr>,

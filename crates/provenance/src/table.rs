@@ -1,7 +1,7 @@
 //! The items of a dataset as one Apache Parquet table: a row for each, from which its content id and
 //! the dataset's Merkle root are computed again.
 //!
-//! Written as [`crate::columns`] has it: uncompressed, the same items in the same bytes.
+//! Written as `columns` has it: uncompressed, the same items in the same bytes.
 //!
 //! The library that reads pages stops with a panic at some damaged ones. Its calls are guarded, so
 //! that any bytes are a table or are refused.

@@ -270,3 +270,30 @@ fn matches(filter: &Filter, log: &StoredLog<'_>) -> bool {
     });
     topics && (filter.address.is_empty() || filter.address.contains(&Address::from(log.address)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_keeps_its_own_blocks_of_each_run() {
+        for (first, last) in [(0, 0), (5, 1023), (1023, 1024), (1, 3000), (2048, 2048)] {
+            for number in 0..4096 {
+                let (run, at) = (number / RUN, usize::try_from(number % RUN).unwrap());
+                let kept =
+                    (first / RUN..=last / RUN).contains(&run) && within(run, first, last).bit(at);
+                assert_eq!(kept, (first..=last).contains(&number), "{number} of {first}..={last}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_query_of_too_many_lookups_is_refused() {
+        let places = vec![(ADDRESS_PLACE, vec![B256::ZERO]), (0, vec![B256::ZERO; 3])];
+        let most = MAX_LOOKUPS / 4 * RUN;
+        assert!(check_lookups(&places, 7, most - 1).is_ok());
+        let refused = check_lookups(&places, 7, most).unwrap_err().to_string();
+        assert!(refused.contains("narrow the block range"), "{refused}");
+        assert!(check_lookups(&places, 0, u64::MAX).is_err());
+    }
+}

@@ -4,7 +4,7 @@ use alloy_primitives::{B256, Bytes};
 use probity_zk::{HidingStatement, Stage, curve};
 use serde::{Deserialize, Serialize};
 
-use super::{ProofFile, ProofFileError};
+use super::{ProofFile, ProofFileError, proof_file::outputs};
 
 /// What files of hiding proofs start with.
 const FORMAT: &str = "probity-zk-hiding-proof/1";
@@ -39,12 +39,8 @@ impl HidingProofFile {
         if fields.format != FORMAT {
             return Err(ProofFileError::Format(fields.format));
         }
-        let (words, rest) = fields.output.as_chunks::<8>();
-        if !rest.is_empty() {
-            return Err(ProofFileError::Output(fields.output.len()));
-        }
         let input = curve::decode_points(&fields.input_rows).ok_or(ProofFileError::Commitment)?;
-        let output = words.iter().map(|word| i64::from_be_bytes(*word)).collect();
+        let output = outputs(&fields.output)?;
         let (context, batch) = (fields.context.0, fields.batch);
         let statement = HidingStatement { context, batch, input, output };
         Ok(Self { model: fields.model, statement, proof: fields.proof.to_vec() })

@@ -48,6 +48,14 @@ struct Fields {
     proof: Bytes,
 }
 
+/// Outputs as the contract takes them: 8 bytes each, big-endian.
+pub(super) fn outputs(bytes: &[u8]) -> Result<Vec<i64>, ProofFileError> {
+    match bytes.as_chunks::<8>() {
+        (words, []) => Ok(words.iter().map(|word| i64::from_be_bytes(*word)).collect()),
+        _ => Err(ProofFileError::Output(bytes.len())),
+    }
+}
+
 impl ProofFile {
     /// Reads a proof file. The proof itself may be any bytes.
     pub fn parse(bytes: &[u8]) -> Result<Self, ProofFileError> {
@@ -55,15 +63,11 @@ impl ProofFile {
         if fields.format != FORMAT {
             return Err(ProofFileError::Format(fields.format));
         }
-        let (words, rest) = fields.output.as_chunks::<8>();
-        if !rest.is_empty() {
-            return Err(ProofFileError::Output(fields.output.len()));
-        }
         let statement = Statement {
             context: fields.context.0,
             batch: fields.batch,
             input: fields.input.iter().map(|byte| byte.cast_signed()).collect(),
-            output: words.iter().map(|word| i64::from_be_bytes(*word)).collect(),
+            output: outputs(&fields.output)?,
         };
         Ok(Self { model: fields.model, statement, proof: fields.proof.to_vec() })
     }

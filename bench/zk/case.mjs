@@ -5,15 +5,29 @@ import {viem} from '../gas/chain.mjs';
 const committed = (name) =>
   JSON.parse(readFileSync(new URL(`../../contracts/out-abi/${name}.json`, import.meta.url)));
 
-/** Deploys the verifier, as it is committed or as just `compiled`. */
+/** Deploys the verifier and what keeps keys, as committed or as just `compiled`. */
 export async function deployZk(chain, compiled) {
   const artifact = (name) => {
     const {abi, bytecode} = compiled ? compiled(name) : committed(name);
     return {abi, bytecode: bytecode.object ?? bytecode};
   };
-  const {address} = await chain.deploy(artifact('ZkOpening'));
-  return chain.deploy(artifact('Zk'), [address]);
+  const opening = await chain.deploy(artifact('ZkOpening'));
+  const keys = await chain.deploy(artifact('ZkKeys'));
+  return {keys, zk: await chain.deploy(artifact('Zk'), [opening.address, keys.address])};
 }
+
+/** Stores a case's key for its batch; returns the gas, all parts together. */
+export async function store(client, chain, keys, [{batch}, key]) {
+  const parts = await client.readContract({...keys, functionName: 'parts', args: [batch, key]});
+  let gas = 0;
+  for (let part = 0n; part < parts; ++part) {
+    gas += Number((await chain.send(keys, 'store', [batch, key, part])).gasUsed);
+  }
+  return gas;
+}
+
+/** The arguments of `verify` under a stored key. */
+export const underStored = ([claim, , ...evidence]) => [claim, '0x', ...evidence];
 
 /** The arguments of `verify`. */
 export function verification(file) {

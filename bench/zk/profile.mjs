@@ -1,19 +1,19 @@
 #!/usr/bin/env node
 // Where a verification's gas goes: `profile.mjs CASE.json...`. Execution alone, by the function that an
-// instruction was written in; what a call to a precompile costs is its caller's own line.
+// instruction was written in; what a call to a precompile costs is its caller's own line. Keys are stored.
 import {spawnSync} from 'node:child_process';
 import {readFileSync, readdirSync} from 'node:fs';
 import {createRequire} from 'node:module';
 import {fileURLToPath} from 'node:url';
 import {start, viem, wallet} from '../gas/chain.mjs';
-import {deployZk, verification} from './case.mjs';
+import {deployZk, store, underStored, verification} from './case.mjs';
 
 const contracts = new URL('../../contracts/', import.meta.url);
-const FILES = ['Zk', 'ZkOpening'].concat(
+const FILES = ['Zk', 'ZkKeys', 'ZkOpening'].concat(
   readdirSync(new URL('src/zk/', contracts)).map((file) => `zk/${file.replace('.sol', '')}`),
 );
-/** The contract that runs at each depth of calls. */
-const CONTRACTS = ['Zk', 'ZkOpening'];
+/** What `Zk` calls, in order: for the key's plan, for its rows, with the claims. */
+const CALLED = ['ZkKeys', 'ZkKeys', 'ZkOpening'];
 
 /** In a folder of its own and at once, so that all artifacts number the sources alike. */
 function build() {
@@ -77,7 +77,9 @@ async function steps(client, hash) {
 
 /** Gas by function. */
 function attribute(logs) {
-  const byDepth = CONTRACTS.map(owners);
+  const known = new Map(['Zk', ...CALLED].map((name) => [name, owners(name)]));
+  const called = CALLED.values();
+  const byDepth = [known.get('Zk')];
   const spent = new Map();
   // What the calls that a step made spent themselves.
   const inner = [0, 0, 0];
@@ -95,17 +97,18 @@ function attribute(logs) {
   };
   for (const log of logs) {
     const depth = log.depth - 1;
-    for (let deeper = CONTRACTS.length - 1; deeper > depth; --deeper) {
-      if (last[deeper]) settle(deeper, last[deeper].gas - last[deeper].gasCost);
-    }
+    if (depth === 0 && last[1]) settle(1, last[1].gas - last[1].gasCost);
+    if (depth === 1 && !last[1]) byDepth[1] = known.get(called.next().value);
     settle(depth, log.gas);
     last[depth] = log;
   }
   return spent;
 }
 
-async function profile(client, chain, zk, file) {
-  const {gasUsed, transactionHash} = await chain.send(zk, 'verify', verification(file));
+async function profile(client, chain, {keys, zk}, file) {
+  const call = verification(file);
+  await store(client, chain, keys, call);
+  const {gasUsed, transactionHash} = await chain.send(zk, 'verify', underStored(call));
   const rows = [...attribute(await steps(client, transactionHash))].sort((a, b) => b[1] - a[1]);
   const execution = rows.reduce((sum, row) => sum + row[1], 0);
   console.log(`${file}: ${gasUsed} gas, ${execution} of execution`);
@@ -119,8 +122,8 @@ build();
 const {client, close} = await start('--steps-tracing');
 try {
   const chain = wallet(client);
-  const zk = await deployZk(chain, compiled);
-  for (const file of process.argv.slice(2)) await profile(client, chain, zk, file);
+  const contracts = await deployZk(chain, compiled);
+  for (const file of process.argv.slice(2)) await profile(client, chain, contracts, file);
 } finally {
   close();
 }

@@ -2,20 +2,23 @@
 pragma solidity 0.8.37;
 
 import {IZk, InferenceClaim, Reason} from "./interfaces/IZk.sol";
+import {IZkKeys} from "./interfaces/IZkKeys.sol";
 import {IZkOpening} from "./interfaces/IZkOpening.sol";
 import {Fr} from "./zk/Fr.sol";
 import {Messages, POINT_BYTES, Reader} from "./zk/Messages.sol";
-import {Plan, Plans} from "./zk/Plan.sol";
+import {PLAN, Plan} from "./zk/Plan.sol";
 import {Terms} from "./zk/Terms.sol";
 import {Walk, Walks} from "./zk/Walk.sol";
 
 /// One verifier for all models: `docs/reference/zk-protocol.md`.
 contract Zk is IZk {
-    /// The second half: a contract holds 24,576 bytes.
+    /// The last part, and what decodes and keeps keys: a contract holds 24,576 bytes.
     IZkOpening public immutable OPENING;
+    IZkKeys public immutable KEYS;
 
-    constructor(IZkOpening opening) {
+    constructor(IZkOpening opening, IZkKeys keys) {
         OPENING = opening;
+        KEYS = keys;
     }
 
     /// @inheritdoc IZk
@@ -27,9 +30,11 @@ contract Zk is IZk {
         bytes calldata proof
     ) external view {
         unchecked {
-            if (keccak256(key) != claim.model) Messages.reject(Reason.Key);
+            load(claim, key);
             Walk memory walk;
-            walk.plan = Plans.read(key, claim.batch);
+            assembly ("memory-safe") {
+                mstore(walk, PLAN)
+            }
             values(walk, claim, input, output);
             if (proof.length < 5 || bytes5(proof[:5]) != 0x505a503100) {
                 Messages.reject(Reason.Version);
@@ -46,47 +51,112 @@ contract Zk is IZk {
             tree(walk);
             Walks.start(walk);
             uint256 batching = Terms.verify(walk, Walks.atPoint(walk));
-            open(walk, batching, witness);
+            open(walk, claim, key, batching, witness);
+        }
+    }
+
+    /// Puts the key's plan in memory at `PLAN`, where nothing is yet.
+    function load(InferenceClaim calldata claim, bytes calldata key) private view {
+        (address keys, uint256 size, bytes32 model) = (address(KEYS), key.length, claim.model);
+        bytes memory asked = size > 0
+            ? abi.encodeCall(IZkKeys.decode, (claim.batch, key))
+            : abi.encodeCall(IZkKeys.load, (model, claim.batch));
+        bool fits = true;
+        assembly {
+            // The key lies behind the request's length, selector and three words.
+            if size { fits := eq(keccak256(add(asked, 132), size), model) }
+        }
+        if (!fits) Messages.reject(Reason.Key);
+        assembly {
+            let done := staticcall(gas(), keys, add(asked, 32), mload(asked), 0, 0)
+            size := returndatasize()
+            returndatacopy(PLAN, 0, size)
+            // Nothing is what an address without code returns.
+            if iszero(mul(done, size)) { revert(PLAN, size) }
+            mstore(0x40, add(PLAN, size))
         }
     }
 
     /// Has the claims opened by the rest of the proof, and ends: `IZkOpening.verify`'s arguments take
     /// the place of all that was in memory, for a large key would cost more behind it.
-    function open(Walk memory walk, uint256 batching, uint256 witness) private view {
+    function open(
+        Walk memory walk,
+        InferenceClaim calldata claim,
+        bytes calldata key,
+        uint256 batching,
+        uint256 witness
+    ) private view {
         unchecked {
-            bytes memory claims = Walks.packed(walk, batching);
-            Plan memory plan = walk.plan;
-            Reader memory reader = walk.reader;
-            address opening = address(OPENING);
-            uint256 selector = uint32(IZkOpening.verify.selector);
-            (uint256 key, uint256 keyBytes) = (plan.keyPoints, plan.keyRows * POINT_BYTES);
-            uint256 witnessBytes = plan.witnessRows * POINT_BYTES;
-            (uint256 rest, uint256 restBytes) = (reader.cursor, reader.end - reader.cursor);
-            bytes32 state = reader.state;
+            uint256 keyBytes = walk.plan.keyRows * POINT_BYTES;
+            uint256 witnessBytes = walk.plan.witnessRows * POINT_BYTES;
+            (uint256 rest, uint256 restBytes) = (walk.reader.cursor, walk.reader.end);
+            restBytes -= rest;
+            (bytes memory rows, uint256 end) = arguments(walk, claim, batching);
+            address callee = address(KEYS);
             assembly {
-                // Appends bytes of the call data to the arguments.
-                function append(head, to, from, size) -> next {
-                    mstore(head, sub(to, 132))
+                // The arguments start at 132, after the selector; `at` is a head's place among them.
+                function begin(at, to, size) -> next {
+                    mstore(at, sub(to, 132))
                     mstore(to, size)
-                    calldatacopy(add(to, 32), from, size)
                     next := add(to, and(add(size, 63), not(31)))
                 }
-                // The selector ends where the arguments start, at 132; five words are their heads.
+                function forward() {
+                    returndatacopy(0, 0, returndatasize())
+                    revert(0, returndatasize())
+                }
+                let data := add(end, 32)
+                switch key.length
+                case 0 {
+                    if iszero(staticcall(gas(), callee, add(rows, 32), mload(rows), 0, 0)) {
+                        forward()
+                    }
+                    end := begin(196, end, keyBytes)
+                    returndatacopy(data, 0, keyBytes)
+                }
+                default {
+                    end := begin(196, end, keyBytes)
+                    calldatacopy(data, sub(add(key.offset, key.length), keyBytes), keyBytes)
+                }
+                data := add(end, 32)
+                end := begin(228, end, witnessBytes)
+                calldatacopy(data, witness, witnessBytes)
+                data := add(end, 32)
+                end := begin(260, end, restBytes)
+                calldatacopy(data, rest, restBytes)
+            }
+            callee = address(OPENING);
+            assembly {
+                if iszero(extcodesize(callee)) { revert(0, 0) }
+                if iszero(staticcall(gas(), callee, 128, sub(end, 128), 0, 0)) {
+                    returndatacopy(0, 0, returndatasize())
+                    revert(0, returndatasize())
+                }
+                return(0, 0)
+            }
+        }
+    }
+
+    /// Starts the arguments at 128, where the plan was, with the transcript's state and the claims;
+    /// returns where they go on, and what a stored key's rows are asked for with, which lies behind.
+    function arguments(Walk memory walk, InferenceClaim calldata claim, uint256 batching)
+        private
+        pure
+        returns (bytes memory rows, uint256 end)
+    {
+        unchecked {
+            bytes memory claims = Walks.packed(walk, batching);
+            rows = abi.encodeCall(IZkKeys.rows, (claim.model, claim.batch));
+            bytes32 state = walk.reader.state;
+            uint256 selector = uint32(IZkOpening.verify.selector);
+            assembly {
+                // Five words are the arguments' heads.
                 let size := mload(claims)
                 mcopy(324, add(claims, 32), size)
                 mstore(292, size)
                 mstore(100, selector)
                 mstore(132, state)
                 mstore(164, 160)
-                let end := append(196, add(324, size), key, keyBytes)
-                end := append(228, end, witness, witnessBytes)
-                end := append(260, end, rest, restBytes)
-                if iszero(extcodesize(opening)) { revert(0, 0) }
-                if iszero(staticcall(gas(), opening, 128, sub(end, 128), 0, 0)) {
-                    returndatacopy(0, 0, returndatasize())
-                    revert(0, returndatasize())
-                }
-                return(0, 0)
+                end := add(324, size)
             }
         }
     }

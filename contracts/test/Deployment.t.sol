@@ -25,12 +25,14 @@ contract DeploymentTest {
         address payouts = _deploy("Payouts", abi.encode(registry, challenges));
         _deploy("DevToken", "");
         address opening = _deploy("ZkOpening", "");
-        address zk = _deploy("Zk", abi.encode(opening));
+        address keys = _deploy("ZkKeys", "");
+        address zk = _deploy("Zk", abi.encode(opening, keys));
         address inferences = _deploy("Inferences", abi.encode(registry, zk));
         vm.assertEq(address(Challenges(challenges).registry()), registry);
         vm.assertEq(address(Payouts(payouts).registry()), registry);
         vm.assertEq(address(Payouts(payouts).challenges()), challenges);
         vm.assertEq(address(Zk(zk).OPENING()), opening);
+        vm.assertEq(address(Zk(zk).KEYS()), keys);
         vm.assertEq(address(Inferences(inferences).registry()), registry);
         vm.assertEq(address(Inferences(inferences).zk()), zk);
     }

@@ -3,6 +3,7 @@ pragma solidity 0.8.37;
 
 import {Inferences} from "../src/Inferences.sol";
 import {Zk} from "../src/Zk.sol";
+import {ZkKeys} from "../src/ZkKeys.sol";
 import {ZkOpening} from "../src/ZkOpening.sol";
 import {IInferences} from "../src/interfaces/IInferences.sol";
 import {ModelKey} from "../src/interfaces/IRegistry.sol";
@@ -23,7 +24,7 @@ contract InferencesTest is VectorFile {
 
     function setUp() public override {
         super.setUp();
-        inferences = new Inferences(registry, new Zk(new ZkOpening()));
+        inferences = new Inferences(registry, new Zk(new ZkOpening(), new ZkKeys()));
         _load("zk/v1/perceptron_batch_1.json");
         key = vm.parseJsonBytes(json, _at(0, ".key"));
         input = vm.parseJsonBytes(json, _at(0, ".input"));

@@ -2,6 +2,7 @@
 pragma solidity 0.8.37;
 
 import {Zk} from "../src/Zk.sol";
+import {ZkKeys} from "../src/ZkKeys.sol";
 import {ZkOpening} from "../src/ZkOpening.sol";
 import {IZk, InferenceClaim, Reason} from "../src/interfaces/IZk.sol";
 import {VectorFile} from "./Vectors.t.sol";
@@ -10,13 +11,16 @@ import {vm} from "./Vm.sol";
 /// The vectors that drive the Rust verifier too: `vectors/zk/v1`.
 contract ZkTest is VectorFile {
     Zk private zk;
+    ZkKeys private keys;
 
     function setUp() public override {
-        zk = new Zk(new ZkOpening());
+        keys = new ZkKeys();
+        zk = new Zk(new ZkOpening(), keys);
     }
 
     function testCodeFitsTheLimit() public view {
         vm.assertTrue(address(zk).code.length <= 24_576);
+        vm.assertTrue(address(keys).code.length <= 24_576);
         vm.assertTrue(address(zk.OPENING()).code.length <= 24_576);
     }
 
@@ -84,7 +88,7 @@ contract ZkTest is VectorFile {
         return _same(result, "ok");
     }
 
-    function one(uint256 index, string memory name, string memory result) private view {
+    function one(uint256 index, string memory name, string memory result) private {
         bytes memory key = _bytes(index, ".key");
         bytes memory input = _bytes(index, ".input");
         bytes memory output = _bytes(index, ".output");
@@ -95,15 +99,41 @@ contract ZkTest is VectorFile {
             input: keccak256(input),
             output: keccak256(output)
         });
+        bytes memory proof = _bytes(index, ".proof");
+        judge(claim, key, input, output, proof, name, result);
+        // Under the stored key it is the same, of batches that the key can be decoded for.
+        try keys.parts(claim.batch, key) returns (uint256 count) {
+            for (uint256 part = 0; part < count; ++part) {
+                keys.store(claim.batch, key, part);
+            }
+            judge(claim, "", input, output, proof, name, result);
+        } catch (bytes memory error_) {
+            rejected(error_, name, result);
+        }
+    }
+
+    function judge(
+        InferenceClaim memory claim,
+        bytes memory key,
+        bytes memory input,
+        bytes memory output,
+        bytes memory proof,
+        string memory name,
+        string memory result
+    ) private view {
         // A precompile that refuses its input takes all gas.
-        try zk.verify{gas: 10_000_000}(claim, key, input, output, _bytes(index, ".proof")) {
+        try zk.verify{gas: 10_000_000}(claim, key, input, output, proof) {
             vm.assertTrue(_same(result, "ok"), name);
         } catch (bytes memory error_) {
-            vm.assertFalse(_same(result, "ok"), name);
-            bytes32 expected =
-                keccak256(abi.encodeWithSelector(IZk.ZkRejected.selector, reason(result)));
-            vm.assertEq(keccak256(error_), expected, name);
+            rejected(error_, name, result);
         }
+    }
+
+    function rejected(bytes memory error_, string memory name, string memory result) private pure {
+        vm.assertFalse(_same(result, "ok"), name);
+        bytes32 expected =
+            keccak256(abi.encodeWithSelector(IZk.ZkRejected.selector, reason(result)));
+        vm.assertEq(keccak256(error_), expected, name);
     }
 
     function _bytes(uint256 index, string memory path) private view returns (bytes memory) {

@@ -6,9 +6,9 @@ use std::sync::LazyLock;
 use libfuzzer_sys::fuzz_target;
 use probity_zk::{
     HidingStatement, Model, Network, Operation, Shape, Statement, Table, Term, model::Weights,
-    verify, verify_hiding,
+    verify, verify_hiding, verify_range,
 };
-use probity_zk_prover::{InputOpening, ProvingKey, Seed, prove, prove_hiding};
+use probity_zk_prover::{InputOpening, ProvingKey, Seed, prove, prove_hiding, prove_range};
 
 struct World {
     key: ProvingKey,
@@ -16,6 +16,7 @@ struct World {
     proof: Vec<u8>,
     hiding_statement: HidingStatement,
     hiding_proof: Vec<u8>,
+    range_proof: Vec<u8>,
 }
 
 static WORLD: LazyLock<World> = LazyLock::new(|| {
@@ -36,7 +37,8 @@ static WORLD: LazyLock<World> = LazyLock::new(|| {
     let input = InputOpening::new(vec![1, 2, 3, 4], Seed::new([1; 32]));
     let (hiding_statement, hiding_proof) =
         prove_hiding(&key, [0; 32], &input, &Seed::new([2; 32])).expect("a hiding proof");
-    World { key, statement, proof, hiding_statement, hiding_proof }
+    let range_proof = prove_range(&key, &Seed::new([3; 32])).expect("a range proof");
+    World { key, statement, proof, hiding_statement, hiding_proof, range_proof }
 });
 
 fuzz_target!(|bytes: &[u8]| {
@@ -54,4 +56,7 @@ fuzz_target!(|bytes: &[u8]| {
     let proof = changed(&WORLD.hiding_proof);
     let verdict = verify_hiding(WORLD.key.model_key(), &WORLD.hiding_statement, &proof);
     assert_eq!(verdict.is_ok(), proof == WORLD.hiding_proof);
+    let proof = changed(&WORLD.range_proof);
+    let verdict = verify_range(WORLD.key.model_key(), &proof);
+    assert_eq!(verdict.is_ok(), proof == WORLD.range_proof);
 });

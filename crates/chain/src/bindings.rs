@@ -44,6 +44,11 @@ sol!(
 );
 sol!(
     #[sol(rpc, all_derives)]
+    IZkKeys,
+    "../../contracts/out-abi/ZkKeys.json"
+);
+sol!(
+    #[sol(rpc, all_derives)]
     IInferences,
     "../../contracts/out-abi/Inferences.json"
 );

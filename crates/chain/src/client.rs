@@ -15,7 +15,7 @@ use probity_core::keys::SecretKey;
 
 use crate::{
     ChainError, Contracts, Rehearsal,
-    bindings::{IChallenges, IInferences, IPayoutVault, IPayouts, IRegistry, IZk},
+    bindings::{IChallenges, IInferences, IPayoutVault, IPayouts, IRegistry, IZk, IZkKeys},
     contracts::{DEPLOYMENT_PROXY, Deployable, deployables, dev_token},
 };
 
@@ -323,7 +323,8 @@ fn revert_reason(data: &[u8], message: &str) -> String {
         .or_else(|_| IPayouts::IPayoutsErrors::abi_decode(data).map(|e| format!("{e:?}")))
         .or_else(|_| IPayoutVault::IPayoutVaultErrors::abi_decode(data).map(|e| format!("{e:?}")))
         .or_else(|_| IInferences::IInferencesErrors::abi_decode(data).map(|e| format!("{e:?}")))
-        .or_else(|_| IZk::IZkErrors::abi_decode(data).map(|e| format!("{e:?}")));
+        .or_else(|_| IZk::IZkErrors::abi_decode(data).map(|e| format!("{e:?}")))
+        .or_else(|_| IZkKeys::IZkKeysErrors::abi_decode(data).map(|e| format!("{e:?}")));
     match known {
         // `RecordExists(RecordExists { id: 0x.. })` says the name twice.
         Ok(text) => text

@@ -5,7 +5,7 @@ use alloy_primitives::{Address, B256, Bytes, address, keccak256};
 use serde::{Deserialize, Serialize};
 
 use crate::bindings::{
-    IChallenges, IInferences, IPayoutVault, IPayouts, IRegistry, IZk, IZkOpening, Token,
+    IChallenges, IInferences, IPayoutVault, IPayouts, IRegistry, IZk, IZkKeys, IZkOpening, Token,
 };
 
 /// The deterministic deployment proxy: the same address on every EVM chain.
@@ -23,6 +23,8 @@ pub struct Contracts {
     pub payouts: Address,
     /// Proofs of inference by registered models.
     pub inferences: Address,
+    /// Keys of models, decoded.
+    pub keys: Address,
 }
 
 /// A contract to be deployed: its address and init code.
@@ -49,7 +51,7 @@ fn salt() -> B256 {
 }
 
 /// The contracts in order of deployment; each calls those before it.
-pub(crate) fn deployables() -> [Deployable; 6] {
+pub(crate) fn deployables() -> [Deployable; 7] {
     let registry = Deployable::new(&IRegistry::BYTECODE, &[]);
     let arguments = IChallenges::constructorCall { registry_: registry.address }.abi_encode();
     let challenges = Deployable::new(&IChallenges::BYTECODE, &arguments);
@@ -58,12 +60,14 @@ pub(crate) fn deployables() -> [Deployable; 6] {
             .abi_encode();
     let payouts = Deployable::new(&IPayouts::BYTECODE, &arguments);
     let opening = Deployable::new(&IZkOpening::BYTECODE, &[]);
-    let arguments = IZk::constructorCall { opening: opening.address }.abi_encode();
+    let keys = Deployable::new(&IZkKeys::BYTECODE, &[]);
+    let arguments =
+        IZk::constructorCall { opening: opening.address, keys: keys.address }.abi_encode();
     let zk = Deployable::new(&IZk::BYTECODE, &arguments);
     let arguments =
         IInferences::constructorCall { registry_: registry.address, zk_: zk.address }.abi_encode();
     let inferences = Deployable::new(&IInferences::BYTECODE, &arguments);
-    [registry, challenges, payouts, opening, zk, inferences]
+    [registry, challenges, payouts, opening, keys, zk, inferences]
 }
 
 /// The worthless token for development.
@@ -87,12 +91,13 @@ impl Contracts {
 
     /// Where the contracts are or will be on any chain.
     pub fn deterministic() -> Self {
-        let [registry, challenges, payouts, _, _, inferences] = deployables();
+        let [registry, challenges, payouts, _, keys, _, inferences] = deployables();
         Self {
             registry: registry.address,
             challenges: challenges.address,
             payouts: payouts.address,
             inferences: inferences.address,
+            keys: keys.address,
         }
     }
 }

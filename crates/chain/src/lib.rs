@@ -12,7 +12,7 @@ mod proof;
 pub use bindings::convert;
 pub use bindings::{
     IChallenges as Challenges, IInferences as Inferences, IPayoutVault as PayoutVault,
-    IPayouts as Payouts, IRegistry as Registry, Token,
+    IPayouts as Payouts, IRegistry as Registry, IZkKeys as ZkKeys, Token,
 };
 pub use client::{Client, Receipt};
 pub use contracts::{Contracts, DEPLOYMENT_PROXY};

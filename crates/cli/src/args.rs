@@ -20,7 +20,7 @@ pub(crate) use log::Log;
 pub(crate) use model::{Model, RegisterCheckpoint};
 pub(crate) use payout::{Payout, PoolOf};
 pub(crate) use train::{RunCommand, Train};
-pub(crate) use zk::{Prove, Register, SetUp, Stage as ZkStage, Submit, Verify, Zk};
+pub(crate) use zk::{Prove, Register, SetUp, Stage as ZkStage, Store, Submit, Verify, Zk};
 
 /// Accountable AI: provenance, verifiable payouts and offline audits.
 #[derive(Debug, Parser)]

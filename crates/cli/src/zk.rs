@@ -12,8 +12,8 @@ use anyhow::Context as _;
 use probity_core::{Finding, Label};
 use probity_node::inference::{
     AnyProof, Expected, InferenceError, KeySecret, Samples, accuracy, check, check_hiding,
-    hiding_key, hiding_proving_key, import, input_size, largest, parse_opening,
-    prove_hidden_inputs, prove_inputs, proving_key, saturated, set_up, write_opening,
+    check_range, hiding_key, hiding_proving_key, import, input_size, largest, parse_opening,
+    prove_hidden_inputs, prove_inputs, proving_key, range_proof, saturated, set_up, write_opening,
     write_with_secrets,
 };
 use probity_provenance::inference::NOT_SHOWN;
@@ -30,15 +30,20 @@ use crate::{
 const NOT_SHOWN_BESIDE_SECRETS: &str =
     "that the integer model is as accurate as the float one, that its data was lawful";
 /// What only the maker of a key that hides its weights says.
-const NOT_SHOWN_HIDDEN: &str = "that the weights are bounded integers, which the key hides";
+const NOT_SHOWN_HIDDEN: &str = "of which model the weights are, which the key hides";
+/// What its range proof shows.
+const NOT_SHOWN_UNBOUNDED: &str = "that the weights are bounded integers (see --range)";
 
-/// What a verdict does not say.
-fn not_shown(key: &ModelKey, stage: Stage) -> String {
+/// What a verdict does not say; `ranged` says whether a range proof was verified.
+fn not_shown(key: &ModelKey, stage: Stage, ranged: bool) -> String {
     match (stage, key.stage()) {
         (Stage::Succinct, _) => NOT_SHOWN.to_owned(),
         (Stage::Hiding, Stage::Succinct) => NOT_SHOWN_BESIDE_SECRETS.to_owned(),
-        (Stage::Hiding, Stage::Hiding) => {
+        (Stage::Hiding, Stage::Hiding) if ranged => {
             format!("{NOT_SHOWN_BESIDE_SECRETS}, {NOT_SHOWN_HIDDEN}")
+        }
+        (Stage::Hiding, Stage::Hiding) => {
+            format!("{NOT_SHOWN_BESIDE_SECRETS}, {NOT_SHOWN_HIDDEN}, {NOT_SHOWN_UNBOUNDED}")
         }
     }
 }
@@ -69,6 +74,7 @@ pub(crate) async fn run(command: Zk, json: bool) -> anyhow::Result<bool> {
         Zk::Prove(args) => prove(&args, json),
         Zk::Verify(args) => verify(&args, json),
         Zk::Register(args) => registered::register(args, json).await,
+        Zk::Store(args) => registered::store(&args, json).await,
         Zk::Submit(args) => registered::submit(&args, json).await,
     }
 }
@@ -114,9 +120,11 @@ fn setup(args: &SetUp, json: bool) -> anyhow::Result<bool> {
         .with_context(|| format!("cannot use `{}`", args.model.display()))?;
     let accuracy = test.and_then(|test| accuracy(&graph, &quantised, &test));
     bar.set_message("committing the weights");
-    let (proving, secret) = if args.hiding {
+    let (proving, hidden) = if args.hiding {
         let (proving, secret) = hiding_key(&quantised)?;
-        (proving, Some(secret.to_json().map_err(InferenceError::from)?))
+        bar.set_message("proving the weights' range");
+        let range = range_proof(&proving)?;
+        (proving, Some((secret.to_json().map_err(InferenceError::from)?, range)))
     } else {
         (proving_key(&quantised, None)?, None)
     };
@@ -126,16 +134,24 @@ fn setup(args: &SetUp, json: bool) -> anyhow::Result<bool> {
     let id = B256::from(*key.digest());
     let stem = args.output.clone().unwrap_or_else(|| args.model.with_extension(""));
     let [model_file, key_file] = ["pzq", "pzk"].map(|extension| extended(&stem, extension));
-    let files = [(model_file, quantised.to_bytes()), (key_file, key.encode())];
-    let secret_file = secret.as_ref().map(|_| extended(&stem, "secret"));
-    let secrets: Vec<_> = secret_file.clone().zip(secret).into_iter().collect();
+    let (model_bytes, key_bytes) = (quantised.to_bytes(), key.encode());
+    let key_size = key_bytes.len();
+    let mut files = vec![(model_file.clone(), model_bytes), (key_file.clone(), key_bytes)];
+    let mut secrets = vec![];
+    let [secret_file, range_file] =
+        ["secret", "range"].map(|extension| hidden.as_ref().map(|_| extended(&stem, extension)));
+    if let (Some((secret, range)), Some(secret_file), Some(range_file)) =
+        (hidden, &secret_file, &range_file)
+    {
+        secrets.push((secret_file.clone(), secret));
+        files.push((range_file.clone(), range));
+    }
     write_with_secrets(&files, &secrets)?;
-    let [(model_file, _), (key_file, key_bytes)] = &files;
     let (cost, cost_json) = cost(start);
     if json {
         output::json(&json!({
-            "id": id, "model": model_file, "key": key_file, "keyBytes": key_bytes.len(),
-            "stage": key.stage().name(), "secret": secret_file,
+            "id": id, "model": model_file, "key": key_file, "keyBytes": key_size,
+            "stage": key.stage().name(), "secret": secret_file, "range": range_file,
             "parameters": graph.parameters(), "calibrated": calibration.rows.len(),
             "operations": key.network().operations.len(), "accuracy": accuracy, "cost": cost_json,
         }))?;
@@ -147,6 +163,12 @@ fn setup(args: &SetUp, json: bool) -> anyhow::Result<bool> {
         output::say(format!(
             "wrote {}: it and the quantised model show the weights, keep both to yourself",
             secret.display()
+        ));
+    }
+    if let Some(range) = range_file {
+        output::say(format!(
+            "wrote {}: it shows that the weights are bounded integers, give it away with the key",
+            range.display()
         ));
     }
     if let Some(accuracy) = accuracy {
@@ -264,7 +286,11 @@ fn verify(args: &Verify, json: bool) -> anyhow::Result<bool> {
         let other = InferenceError::OtherKey(B256::from(*key.digest()));
         return Err(other).with_context(|| format!("cannot use `{}`", path.display()));
     }
-    let findings = findings(&key, &file, expected, opening, args.stage);
+    let range = args.range.as_deref().map(settings::read).transpose()?;
+    let range = range.map(|proof| check_range(&key, &proof));
+    let ranged = range.as_ref().is_some_and(Vec::is_empty);
+    let mut findings = findings(&key, &file, expected, opening, args.stage);
+    findings.extend(range.into_iter().flatten());
     let stage = file.stage();
     let (cost, cost_json) = cost(start);
     if json {
@@ -277,10 +303,11 @@ fn verify(args: &Verify, json: bool) -> anyhow::Result<bool> {
             "stage": stage.name(), "hidden": if findings.is_empty() { hidden(&key, stage) } else { &[] },
             "inputCommitment": file.input_commitment(),
             "outputCommitment": file.output_commitment(),
-            "outputs": decoded, "notShown": not_shown(&key, stage), "cost": cost_json,
+            "outputs": decoded, "range": ranged,
+            "notShown": not_shown(&key, stage, ranged), "cost": cost_json,
         }))?;
     } else {
-        show_verdict(&key, &file, &findings)?;
+        show_verdict(&key, &file, &findings, ranged)?;
         if findings.is_empty() {
             show_outputs(&file, quantised.as_ref())?;
         }
@@ -322,14 +349,19 @@ fn show_findings(findings: &[Finding]) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn show_verdict(key: &ModelKey, file: &AnyProof, findings: &[Finding]) -> anyhow::Result<()> {
+fn show_verdict(
+    key: &ModelKey,
+    file: &AnyProof,
+    findings: &[Finding],
+    ranged: bool,
+) -> anyhow::Result<()> {
     show_findings(findings)?;
     if findings.is_empty() {
         let text = format!("model {} made these outputs", file.model());
         output::line(format!("{:<12} {text}", output::label(Label::Verified)))?;
         let stage = file.stage();
         output::say(stage_text(key, stage));
-        output::say(format!("not shown: {}", not_shown(key, stage)));
+        output::say(format!("not shown: {}", not_shown(key, stage, ranged)));
     }
     Ok(())
 }

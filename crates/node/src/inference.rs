@@ -8,6 +8,7 @@ mod proof_file;
 mod registered;
 mod samples;
 mod secrets;
+mod stored;
 
 use std::{io, path::PathBuf};
 
@@ -20,13 +21,15 @@ use probity_zk_prover::{
 
 pub use any_proof::{AnyProof, HidingProofFile};
 pub use hidden::{
-    check_hiding, hiding_key, hiding_proving_key, prove_hidden_inputs, write_with_secrets,
+    check_hiding, check_range, hiding_key, hiding_proving_key, prove_hidden_inputs, range_proof,
+    write_with_secrets,
 };
 pub(crate) use offline::checks;
 pub use proof_file::{ProofFile, ProofFileError};
 pub use registered::{KeyPlan, Recorded, RegisteredKey};
 pub use samples::{Samples, SamplesError};
 pub use secrets::{KeySecret, SecretFileError, fresh_seed, parse_opening, write_opening};
+pub use stored::StoredKey;
 
 /// Why nothing was set up, proved or verified.
 #[derive(Debug, thiserror::Error)]
@@ -58,6 +61,9 @@ pub enum InferenceError {
     /// A key that hides its weights, without what it was blinded with; or such a secret without.
     #[error("the key `{0}` hides its weights: its secret is needed, and no other key's")]
     KeySecret(B256),
+    /// A key that the contracts would refuse.
+    #[error("the key `{0}` hides its weights: no contract verifies proofs under it")]
+    HidingOnChain(B256),
     /// The key was made from another model.
     #[error("the key `{0}` was not made from this model")]
     OtherKey(B256),

@@ -4,12 +4,13 @@ use std::fmt;
 
 use ff::Field;
 use probity_zk::{
-    HidingStatement, ModelError, Network,
+    HidingStatement, ModelError, Network, Rejection, Stage,
     curve::G1Affine,
     field::{Fr, eq_table},
     hiding::{Answers, InnerProduct, PAD_ROW, Relation, pad_count, replay},
     opening::{RowGroup, Vector},
     plan::{BatchError, Plan},
+    proof_header,
     transcript::{Tag, Transcript},
 };
 use zeroize::Zeroizing;
@@ -19,7 +20,7 @@ use crate::{
     ceremony::{blind, commit, commit_small},
     masks::{Masks, Secret, Seed, Stream},
     opening::{Folded, divide, evaluate, symmetric},
-    outgoing::Outgoing,
+    outgoing::{Outgoing, Recorded},
     prove::argue,
     witness::{Witness, pad_input},
 };
@@ -137,26 +138,44 @@ impl<'a> Hidden<'a> {
         witness: &Witness<'_>,
         statement: &HidingStatement,
     ) -> Result<Vec<u8>, ProveError> {
-        let outgoing = Outgoing::hiding(self.transcript.clone(), self.masks.pads.clone());
-        self.prove_to(outgoing, witness, statement)
+        self.prove_to(self.outgoing(proof_header(Stage::Hiding)), witness, statement)
+    }
+
+    /// An empty proof of a kind.
+    pub(crate) fn outgoing(&self, header: [u8; 5]) -> Outgoing {
+        Outgoing::masked(header, self.transcript.clone(), self.masks.pads.clone())
     }
 
     pub(crate) fn prove_to(
         &self,
-        mut outgoing: Outgoing,
+        outgoing: Outgoing,
         witness: &Witness<'_>,
         statement: &HidingStatement,
+    ) -> Result<Vec<u8>, ProveError> {
+        let argue = |outgoing: &mut Outgoing, gamma| argue(self.key, witness, outgoing, gamma);
+        self.complete(outgoing, &witness.values, argue, |messages, answers| {
+            replay(&self.key.key, statement, messages, answers)
+        })
+    }
+
+    /// Commits pads and `values`, argues about them, and shows what the arguments leave: `replay` reads
+    /// that from the messages as the verifier reads them.
+    pub(crate) fn complete(
+        &self,
+        mut outgoing: Outgoing,
+        values: &[i32],
+        argue: impl FnOnce(&mut Outgoing, Fr) -> Folded,
+        replay: impl FnOnce(&[u8], Recorded) -> Result<Relation, Rejection>,
     ) -> Result<Vec<u8>, ProveError> {
         let masks = &self.masks;
         let row = 1 << self.key.model.network().row_bits;
         outgoing.points(Tag::Pads, &commit_rows(&masks.pads, &masks.pad_blinding));
-        let rows = witness.values.chunks(row).zip(masks.row_blinding.iter());
+        let rows = values.chunks(row).zip(masks.row_blinding.iter());
         let rows: Vec<_> = rows.map(|(row, b)| blind(commit_small(row), *b)).collect();
         let gamma = outgoing.points(Tag::Witness, &rows);
-        let folded = argue(self.key, witness, &mut outgoing, gamma);
-        // What is left to be shown is read from the messages as the verifier reads them.
+        let folded = argue(&mut outgoing, gamma);
         let (messages, answers) = outgoing.so_far();
-        let relation = replay(&self.key.key, statement, messages, answers)?;
+        let relation = replay(messages, answers)?;
         let inner = self.answer(&mut outgoing, &relation);
         self.open(&mut outgoing, &folded, &relation, &inner);
         Ok(outgoing.finish())

@@ -36,6 +36,7 @@ mod outgoing;
 mod product;
 mod prove;
 mod quantise;
+mod range;
 mod setup;
 #[cfg(test)]
 mod soundness;
@@ -48,4 +49,5 @@ pub use import::{ImportError, SUPPORTED};
 pub use masks::Seed;
 pub use prove::{ProveError, prove};
 pub use quantise::{PROCEDURE, QuantiseError, Quantised, quantise};
+pub use range::prove_range;
 pub use setup::ProvingKey;

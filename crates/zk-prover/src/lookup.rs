@@ -4,6 +4,7 @@ use ff::Field;
 use probity_zk::{
     field::{Fr, from_i64},
     lookup::{Fingerprint, INPUT_OFFSET},
+    plan::Column,
     transcript::Tag,
 };
 use rayon::prelude::*;
@@ -14,9 +15,27 @@ use crate::{outgoing::Outgoing, witness::Witness};
 const PARALLEL: usize = 1 << 11;
 
 /// Numerators and denominators of a layer.
-struct Layer {
+pub(crate) struct Layer {
     numerators: Vec<Fr>,
     denominators: Vec<Fr>,
+}
+
+impl Layer {
+    /// 0/1 everywhere.
+    pub(crate) fn new(bits: u32) -> Self {
+        let size = 1 << bits;
+        Self { numerators: vec![Fr::ZERO; size], denominators: vec![Fr::ONE; size] }
+    }
+
+    /// Fills a segment.
+    pub(crate) fn put(&mut self, column: Column, value: impl Fn(usize) -> (Fr, Fr) + Sync) {
+        let range = column.offset..column.offset + (1 << column.bits);
+        let numerators = self.numerators[range.clone()].par_iter_mut();
+        let denominators = self.denominators[range].par_iter_mut();
+        numerators.zip(denominators).enumerate().with_min_len(PARALLEL).for_each(|(i, (n, d))| {
+            (*n, *d) = value(i);
+        });
+    }
 }
 
 /// Proves that the witness's lookups add up to zero; returns the point among the leaves.
@@ -25,7 +44,12 @@ pub(crate) fn prove(
     witness: &Witness<'_>,
     fingerprint: &Fingerprint,
 ) -> Vec<Fr> {
-    let mut layers = vec![leaves(witness, fingerprint)];
+    prove_tree(outgoing, leaves(witness, fingerprint))
+}
+
+/// Proves that fractions add up to zero; returns the point among them.
+pub(crate) fn prove_tree(outgoing: &mut Outgoing, leaves: Layer) -> Vec<Fr> {
+    let mut layers = vec![leaves];
     while let Some(layer) = layers.last().filter(|layer| layer.numerators.len() > 2) {
         let above = halve(layer);
         layers.push(above);
@@ -50,16 +74,9 @@ pub(crate) fn prove(
 
 fn leaves(witness: &Witness<'_>, fingerprint: &Fingerprint) -> Layer {
     let (plan, network) = (witness.plan, witness.network);
-    let size = 1 << plan.leaf_bits;
-    let mut layer = Layer { numerators: vec![Fr::ZERO; size], denominators: vec![Fr::ONE; size] };
+    let mut layer = Layer::new(plan.leaf_bits);
     let mut put = |leaf: usize, value: &(dyn Fn(usize) -> (Fr, Fr) + Sync)| {
-        let column = plan.leaves.get(leaf);
-        let range = column.offset..column.offset + (1 << column.bits);
-        let numerators = layer.numerators[range.clone()].par_iter_mut();
-        let denominators = layer.denominators[range].par_iter_mut();
-        numerators.zip(denominators).enumerate().with_min_len(PARALLEL).for_each(|(i, (n, d))| {
-            (*n, *d) = value(i);
-        });
+        layer.put(plan.leaves.get(leaf), value);
     };
     let bytes: Vec<Fr> = (0..256).map(|byte| fingerprint.byte(Fr::from(byte))).collect();
     let element = |value: i32| from_i64(i64::from(value));

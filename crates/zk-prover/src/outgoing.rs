@@ -11,6 +11,9 @@ use probity_zk::{
 
 use crate::masks::Secret;
 
+/// Bytes of a proof before its messages.
+const HEADER: usize = 5;
+
 /// What tests do to a message's values.
 #[cfg(test)]
 pub(crate) type Alteration = fn(&mut [Fr]);
@@ -56,18 +59,18 @@ pub(crate) struct Outgoing {
 
 impl Outgoing {
     pub(crate) fn new(transcript: Transcript) -> Self {
-        Self::start(transcript, Stage::Succinct, None)
+        Self::start(transcript, proof_header(Stage::Succinct), None)
     }
 
-    /// A hiding proof. The first two pads are the products'.
-    pub(crate) fn hiding(transcript: Transcript, pads: Secret) -> Self {
-        Self::start(transcript, Stage::Hiding, Some((pads, 2)))
+    /// A proof whose scalars are masked. The first two pads are the products'.
+    pub(crate) fn masked(header: [u8; HEADER], transcript: Transcript, pads: Secret) -> Self {
+        Self::start(transcript, header, Some((pads, 2)))
     }
 
-    fn start(transcript: Transcript, stage: Stage, pads: Option<(Secret, usize)>) -> Self {
+    fn start(transcript: Transcript, header: [u8; HEADER], pads: Option<(Secret, usize)>) -> Self {
         Self {
             transcript,
-            bytes: proof_header(stage).to_vec(),
+            bytes: header.to_vec(),
             pads,
             answers: vec![],
             #[cfg(test)]
@@ -139,8 +142,7 @@ impl Outgoing {
 
     /// The messages so far, without the header, and what answered them.
     pub(crate) fn so_far(&self) -> (&[u8], Recorded) {
-        let header = proof_header(Stage::Hiding).len();
-        (self.bytes.get(header..).unwrap_or_default(), Recorded::new(self.answers.clone()))
+        (self.bytes.get(HEADER..).unwrap_or_default(), Recorded::new(self.answers.clone()))
     }
 
     pub(crate) fn points(&mut self, tag: Tag, points: &[G1Affine]) -> Fr {
@@ -160,7 +162,7 @@ impl Outgoing {
     /// Continues a conversation of which the messages so far are given.
     #[cfg(test)]
     pub(crate) fn scripted(messages: &[u8], script: Recorded) -> Self {
-        let mut outgoing = Self::start(Transcript::hiding(), Stage::Hiding, None);
+        let mut outgoing = Self::start(Transcript::hiding(), proof_header(Stage::Hiding), None);
         outgoing.bytes.extend_from_slice(messages);
         outgoing.script = Some(script);
         outgoing

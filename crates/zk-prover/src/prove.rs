@@ -31,6 +31,9 @@ pub enum ProveError {
     /// The key hides its weights, the proof would not.
     #[error("a hiding key takes hiding proofs alone")]
     HidingKey,
+    /// A value of the key that is beyond what a range proof can show, or padding that is not zero.
+    #[error("a weight lies outside of what a range proof shows")]
+    Range,
     /// The proof's own messages cannot be read back.
     #[error("the proof cannot be completed")]
     Replay(#[from] Rejection),

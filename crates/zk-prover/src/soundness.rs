@@ -377,6 +377,15 @@ fn committed_inputs() {
             assert_eq!(rejection, Rejection::Evaluations, "{index}");
         }
     }
+    // Padding of columns and rows, which no operation reads, wrong in the operations alike: only the
+    // packed claim differs.
+    for index in [7, 6 << 3, (1 << 7) + (5 << 3) + 7] {
+        let rejection = case.cheat(|w| {
+            set_input(&case, w, index, 5);
+            w.input[index] = w.values[column.offset + index];
+        });
+        assert_eq!(rejection, Rejection::Evaluations, "{index}");
+    }
     // Two values whose packed number stays the same, and one that only the sum of both could be.
     for (index, change) in [(0, 1), (2, -1), (5, 1)] {
         let rejection = case.cheat(|w| {

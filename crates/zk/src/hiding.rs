@@ -23,13 +23,20 @@ const CROSS_PADS: usize = 2;
 /// How many pads a proof uses: two, one for each masked scalar, one more for each factor.
 pub fn pad_count(network: &Network, plan: &Plan, batch: u32) -> Result<usize, Rejection> {
     let statement = Statement { batch, ..Statement::default() };
+    count_pads(|messages| verify::checks(messages, network, plan, &statement, Fr::ZERO))
+}
+
+/// How many pads go with the messages of these checks.
+pub(crate) fn count_pads(
+    checks: impl FnOnce(&mut Count) -> Result<Reduced<Fr>, Rejection>,
+) -> Result<usize, Rejection> {
     let mut count = Count(CROSS_PADS);
-    verify::checks(&mut count, network, plan, &statement, Fr::ZERO)?;
+    checks(&mut count)?;
     Ok(count.0)
 }
 
 /// A dialogue in which nothing is said: it counts.
-struct Count(usize);
+pub(crate) struct Count(usize);
 
 impl Dialogue for Count {
     type Value = Fr;
@@ -74,15 +81,7 @@ pub fn verify_with_coins<C: Coins>(
     let plan = Plan::hiding(key.network(), statement.batch)?;
     let mut masked = Masked::new(Messages::new(coins, messages));
     let (rows, relation) = relation(&mut masked, key, statement, &plan)?;
-    let mut messages = masked.messages;
-    let opened = open(&mut messages, &relation)?;
-    opened.verify(
-        &mut messages,
-        &relation,
-        [key.rows(), &rows.witness, &statement.input],
-        &rows.pads,
-    )?;
-    messages.finish()
+    masked.verify(&relation, [key.rows(), &rows.witness, &statement.input], &rows.pads)
 }
 
 /// The relation that the messages so far leave to be shown: what a prover replays.
@@ -95,14 +94,14 @@ pub fn replay<C: Coins>(
     let plan = Plan::hiding(key.network(), statement.batch)?;
     let mut masked = Masked::new(Messages::new(coins, messages));
     let (_, relation) = relation(&mut masked, key, statement, &plan)?;
-    masked.messages.finish()?;
+    masked.finish()?;
     Ok(relation)
 }
 
 /// Commitments that a proof starts with.
-struct Rows {
-    pads: Vec<G1Affine>,
-    witness: Vec<G1Affine>,
+pub(crate) struct Rows {
+    pub(crate) pads: Vec<G1Affine>,
+    pub(crate) witness: Vec<G1Affine>,
 }
 
 fn relation<C: Coins>(
@@ -113,16 +112,14 @@ fn relation<C: Coins>(
 ) -> Result<(Rows, Relation), Rejection> {
     let network = key.network();
     statement.check(network, plan)?;
-    masked.limit = pad_count(network, plan, statement.batch)?;
-    let (pads, _) = masked.messages.points(Tag::Pads, masked.limit.div_ceil(PAD_ROW))?;
-    let rows = plan.witness.rows(network.row_bits);
-    let (witness, gamma) = masked.messages.points(Tag::Witness, rows)?;
+    let pads = pad_count(network, plan, statement.batch)?;
+    let (rows, gamma) = masked.rows(pads, plan.witness.rows(network.row_bits))?;
     let reduced = verify::checks(masked, network, plan, &statement.outputs(), gamma)?;
-    Ok((Rows { pads, witness }, Relation::new(masked, reduced)?))
+    Ok((rows, Relation::new(masked, reduced)?))
 }
 
 /// The messages of a hiding proof, their scalars as forms in the pads; checks are collected.
-struct Masked<'a, C> {
+pub(crate) struct Masked<'a, C> {
     messages: Messages<'a, C>,
     pads: usize,
     limit: usize,
@@ -130,9 +127,34 @@ struct Masked<'a, C> {
     checks: Vec<Form>,
 }
 
-impl<'a, C> Masked<'a, C> {
-    fn new(messages: Messages<'a, C>) -> Self {
+impl<'a, C: Coins> Masked<'a, C> {
+    pub(crate) fn new(messages: Messages<'a, C>) -> Self {
         Self { messages, pads: CROSS_PADS, limit: 0, factors: vec![], checks: vec![] }
+    }
+
+    /// The commitments of so many pads and of so many rows of the witness, and what answers them.
+    pub(crate) fn rows(&mut self, pads: usize, witness: usize) -> Result<(Rows, Fr), Rejection> {
+        self.limit = pads;
+        let (pads, _) = self.messages.points(Tag::Pads, pads.div_ceil(PAD_ROW))?;
+        let (witness, gamma) = self.messages.points(Tag::Witness, witness)?;
+        Ok((Rows { pads, witness }, gamma))
+    }
+
+    /// Verifies what is left to be shown by the rest of the messages.
+    pub(crate) fn verify(
+        mut self,
+        relation: &Relation,
+        vectors: [&[G1Affine]; 3],
+        pads: &[G1Affine],
+    ) -> Result<(), Rejection> {
+        let opened = open(&mut self.messages, relation)?;
+        opened.verify(&mut self.messages, relation, vectors, pads)?;
+        self.finish()
+    }
+
+    /// Fails unless everything was read.
+    pub(crate) fn finish(self) -> Result<(), Rejection> {
+        self.messages.finish()
     }
 }
 
@@ -191,7 +213,10 @@ pub struct Relation {
 }
 
 impl Relation {
-    fn new<C>(masked: &Masked<'_, C>, reduced: Reduced<Form>) -> Result<Self, Rejection> {
+    pub(crate) fn new<C>(
+        masked: &Masked<'_, C>,
+        reduced: Reduced<Form>,
+    ) -> Result<Self, Rejection> {
         let weights = powers(reduced.challenge, masked.checks.len());
         let (mut constant, mut products) = (Fr::ZERO, vec![]);
         let mut linear = vec![Fr::ZERO; masked.limit];

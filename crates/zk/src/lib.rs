@@ -11,6 +11,7 @@
 //! | [`transcript`], [`statement`] | Fiat–Shamir with Keccak-256 (§3) |
 //! | [`lookup`], [`operations`], [`operands`], [`opening`] | the proof's three parts (§4 to §6) |
 //! | [`hiding`], [`value`] | the same under masks (§8) |
+//! | [`range`] | that a hiding key's weights are bounded integers (§8.7) |
 //! | [`field`], [`curve`], [`sumcheck`] | what they are made of |
 
 mod bounds;
@@ -27,6 +28,7 @@ pub mod opening;
 pub mod operands;
 pub mod operations;
 pub mod plan;
+pub mod range;
 mod rejection;
 mod stage;
 pub mod statement;
@@ -43,6 +45,7 @@ pub use key::{KeyError, ModelKey};
 pub use labels::Labels;
 pub use model::{Model, ModelError};
 pub use network::{Network, NetworkError, Operation, Shape, Term, Window};
+pub use range::verify_range;
 pub use rejection::Rejection;
 pub use stage::Stage;
 pub use statement::{HidingStatement, Statement};

@@ -82,6 +82,12 @@ impl Fingerprint {
         V::from(self.alpha + domain) + (u + result * self.gamma) * self.gamma
     }
 
+    /// Denominator of a range proof's chunk: of a table's entry where `mask` is 1, of the tuple that only
+    /// zero satisfies where it is 0.
+    pub fn chunk<V: Value>(&self, value: V, mask: Fr) -> V {
+        V::from(self.alpha + Fr::from(BYTES_DOMAIN) * mask) + value * self.gamma
+    }
+
     /// Denominator of a committed input's value: of the byte `value + 128` where `mask` is 1, of the
     /// tuple that only zero satisfies where it is 0.
     pub fn input<V: Value>(&self, value: V, mask: Fr) -> V {
@@ -100,7 +106,8 @@ pub(crate) fn check_leaves<D: Dialogue>(
     claim: LeafClaim<D::Value>,
     values: &AtPoint<D::Value>,
 ) -> Result<(), Rejection> {
-    let mut leaves = Leaves::<D::Value>::new(&claim.point);
+    let LeafClaim { point, numerator, denominator } = claim;
+    let mut leaves = Leaves::<D::Value>::new(&point);
     if let (Some(input), Some((value, mask))) = (plan.input, &values.input) {
         let own = fingerprint.input(value.clone(), *mask);
         leaves.add(plan.leaves.get(input.leaves), Fr::ONE, own);
@@ -136,19 +143,18 @@ pub(crate) fn check_leaves<D: Dialogue>(
         let result = listed.clone().unwrap_or_else(|| table.evaluate(own).into());
         leaves.add(column, count.clone() * -Fr::ONE, fingerprint.entry(index, u, result));
     }
-    messages.zero(leaves.numerator - claim.numerator, Rejection::LookupLeaves)?;
-    messages.zero(leaves.denominator - claim.denominator, Rejection::LookupLeaves)
+    leaves.check(messages, numerator, denominator)
 }
 
 /// Sums segments, each in its place; places without a segment hold 0/1.
-struct Leaves<'a, V> {
+pub(crate) struct Leaves<'a, V> {
     point: &'a [Fr],
     numerator: V,
     denominator: V,
 }
 
 impl<'a, V: Value> Leaves<'a, V> {
-    fn new(point: &'a [Fr]) -> Self {
+    pub(crate) fn new(point: &'a [Fr]) -> Self {
         Self { point, numerator: Fr::ZERO.into(), denominator: Fr::ONE.into() }
     }
 
@@ -160,7 +166,23 @@ impl<'a, V: Value> Leaves<'a, V> {
         self.split(column).1
     }
 
-    fn add(&mut self, column: Column, numerator: impl Into<V>, denominator: impl Into<V>) {
+    /// Whether the sums are what the tree ended in.
+    pub(crate) fn check<D: Dialogue<Value = V>>(
+        self,
+        messages: &mut D,
+        numerator: V,
+        denominator: V,
+    ) -> Result<(), Rejection> {
+        messages.zero(self.numerator - numerator, Rejection::LookupLeaves)?;
+        messages.zero(self.denominator - denominator, Rejection::LookupLeaves)
+    }
+
+    pub(crate) fn add(
+        &mut self,
+        column: Column,
+        numerator: impl Into<V>,
+        denominator: impl Into<V>,
+    ) {
         let at = eq_index(self.split(column).0, column.offset >> column.bits);
         let add = |sum: &mut V, value: V| {
             *sum = std::mem::replace(sum, Fr::ZERO.into()) + value * at;

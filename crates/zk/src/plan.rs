@@ -154,12 +154,16 @@ pub struct Plan {
 
 /// Collects sizes and hands out their indices.
 #[derive(Default)]
-struct Sizes(Vec<u32>);
+pub(crate) struct Sizes(Vec<u32>);
 
 impl Sizes {
-    fn add(&mut self, bits: u32) -> usize {
+    pub(crate) fn add(&mut self, bits: u32) -> usize {
         self.0.push(bits);
         self.0.len() - 1
+    }
+
+    pub(crate) fn place(&self) -> Columns {
+        Columns::place(&self.0)
     }
 }
 
@@ -244,8 +248,7 @@ impl Plan {
             table(bits, t.is_listed().then(|| key.add(bits)))
         });
         let tables = tables.collect();
-        let [key, witness, leaves] =
-            [&key, &witness, &leaves].map(|sizes| Columns::place(&sizes.0));
+        let [key, witness, leaves] = [key, witness, leaves].map(|sizes| sizes.place());
         if witness.len() >> (MAX_TENSOR_BITS + 2) > 0 || leaves.len() >> (MAX_TENSOR_BITS + 2) > 0 {
             return Err(BatchError::Size(batch));
         }

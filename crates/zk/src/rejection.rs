@@ -58,6 +58,9 @@ pub enum Rejection {
     /// The tree's leaves are not the values claimed.
     #[error("the lookups' leaves are not the network's values")]
     LookupLeaves,
+    /// The weights' range does not keep an operation's sums within the field.
+    #[error("operation `{0}`: sums of weights of 48 bits could wrap around the field")]
+    Bounds(usize),
     /// The operations' sums are not the values claimed.
     #[error("the operations' equations do not hold")]
     Operations,
@@ -90,6 +93,7 @@ impl Rejection {
             Self::LookupDenominator => "zk.lookup.denominator",
             Self::LookupLayer(_) => "zk.lookup.layer",
             Self::LookupLeaves => "zk.lookup.leaves",
+            Self::Bounds(_) => "zk.range.bounds",
             Self::Operations => "zk.operations",
             Self::Convolutions => "zk.convolutions",
             Self::Evaluations => "zk.opening.evaluations",

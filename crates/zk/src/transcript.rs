@@ -75,7 +75,7 @@ pub struct Transcript {
 
 impl Default for Transcript {
     fn default() -> Self {
-        Self { state: keccak256(PROTOCOL).0 }
+        Self::starting(PROTOCOL)
     }
 }
 
@@ -88,7 +88,12 @@ impl Coins for Transcript {
 impl Transcript {
     /// The transcript of a hiding proof.
     pub fn hiding() -> Self {
-        Self { state: keccak256(HIDING_PROTOCOL).0 }
+        Self::starting(HIDING_PROTOCOL)
+    }
+
+    /// The transcript of a protocol.
+    pub(crate) fn starting(protocol: &[u8]) -> Self {
+        Self { state: keccak256(protocol).0 }
     }
 
     /// Absorbs a message and returns the challenge that answers it.

@@ -17,6 +17,8 @@ pub(crate) enum Zk {
     Verify(Verify),
     /// Derive the key of a registered checkpoint's file, say how, and register it.
     Register(Register),
+    /// Store a model key on chain, decoded, once for all: proofs under it then take less gas.
+    Store(Store),
     /// Verify a proof under its registered key, log it, and have the contract verify it too. Exit 1:
     /// it does not show what it says.
     Submit(Submit),
@@ -39,6 +41,18 @@ pub(crate) struct Register {
     /// Also write the quantised model (STEM.pzq) and its key (STEM.pzk), which are the same each time.
     #[arg(short, long, value_name = "STEM")]
     pub(crate) output: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) signer: Signer,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Store {
+    /// The model key (.pzk).
+    #[arg(value_name = "KEY")]
+    pub(crate) file: PathBuf,
+    /// How many inputs the proofs will be about: the key is decoded for one size of batches.
+    #[arg(long, value_name = "NUMBER", default_value_t = 1)]
+    pub(crate) batch: u32,
     #[command(flatten)]
     pub(crate) signer: Signer,
 }
@@ -70,8 +84,9 @@ pub(crate) struct SetUp {
     /// Where to: STEM.pzq is the quantised model, STEM.pzk its key (default: beside the model).
     #[arg(short, long, value_name = "STEM")]
     pub(crate) output: Option<PathBuf>,
-    /// Make a key that hides the weights, and STEM.secret, without which nobody proves with it.
-    /// Shapes, operators and scales show; that the weights are what they should be, you alone say.
+    /// Make a key that hides the weights; STEM.secret, without which nobody proves with it; and
+    /// STEM.range, which shows that the weights are bounded integers. Shapes, operators and scales show;
+    /// of which model the weights are, you alone say.
     #[arg(long)]
     pub(crate) hiding: bool,
 }
@@ -119,6 +134,9 @@ pub(crate) struct Verify {
     /// The proof.
     #[arg(long, value_name = "FILE")]
     pub(crate) proof: PathBuf,
+    /// The range proof of a key that hides its weights (.range): that they are bounded integers.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) range: Option<PathBuf>,
     /// The model that is expected: its key's digest.
     #[arg(long, value_name = "HEX")]
     pub(crate) id: Option<B256>,

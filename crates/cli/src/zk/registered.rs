@@ -1,4 +1,4 @@
-//! `probity zk register` and `submit`.
+//! `probity zk register`, `store` and `submit`.
 
 use std::{path::Path, time::Instant};
 
@@ -7,9 +7,9 @@ use probity_node::inference::{InferenceError, KeyPlan, ProofFile, Recorded, Regi
 use probity_provenance::inference::NOT_SHOWN;
 use serde_json::json;
 
-use super::{cost, extended, read, show_findings};
+use super::{cost, extended, key, read, show_findings};
 use crate::{
-    args::{Register, Submit},
+    args::{Register, Store, Submit},
     output, settings,
 };
 
@@ -48,6 +48,31 @@ pub(super) async fn register(args: Register, json: bool) -> anyhow::Result<bool>
     } else {
         output::line(id)?;
         output::say(format!("model key {} for {} gas: {cost}", record.key, receipt.gas));
+    }
+    Ok(true)
+}
+
+pub(super) async fn store(args: &Store, json: bool) -> anyhow::Result<bool> {
+    let model_key = key(&args.file)?;
+    let (workspace, payer) = settings::signer(&args.signer).await?;
+    let bar = output::spinner("storing");
+    let mut progress = |done, parts| bar.set_message(format!("{done} of {parts} parts stored"));
+    let stored = workspace.store_model_key(&payer, &model_key, args.batch, &mut progress).await?;
+    bar.finish_and_clear();
+    let gas: u64 = stored.receipts.iter().map(|receipt| receipt.gas).sum();
+    if json {
+        output::json(&json!({
+            "key": stored.key, "batch": args.batch, "parts": stored.parts,
+            "transactions": stored.receipts.len(), "gas": gas,
+        }))?;
+    } else if stored.receipts.is_empty() {
+        output::say(format!("model key {} is stored already", stored.key));
+    } else {
+        let (parts, sent) = (stored.parts, stored.receipts.len());
+        output::say(format!(
+            "model key {} is stored in {parts} parts: {sent} transactions, {gas} gas",
+            stored.key
+        ));
     }
     Ok(true)
 }

@@ -237,10 +237,30 @@ fn inference(desk: &Desk, checkpoint: &str, model: &str) {
     let said: Value = serde_json::from_str(&done.out).unwrap();
     assert!(said["verified"] == true && said["gas"].as_u64() > Some(400_000), "{said}");
     desk.done(&[&submit[..], &["--off-chain"]].concat());
+    stored_key(desk, &key, &submit, said["gas"].as_u64().unwrap());
     desk.done(&["log", "checkpoint"]);
     let explained = desk.read(&["explain", said["statement"].as_str().unwrap()]);
     assert!(explained.out.contains("[verified] outputs 0x"), "{explained:?}");
     assert!(explained.out.contains("as accurate as the float one"), "{explained:?}");
+}
+
+/// Under a stored key the same proof takes less gas.
+fn stored_key(desk: &Desk, key: &str, submit: &[&str], carried: u64) {
+    let store = ["zk", "store", key];
+    let dry = desk.signed("owner", &[&store[..], &["--dry-run", "--json"]].concat());
+    let said: Value = serde_json::from_str(&dry.out).unwrap();
+    assert!(said["function"].as_str().unwrap().starts_with("store("), "{said}");
+    let json = |arguments: &[&str]| -> Value {
+        let said = desk.signed("owner", &[arguments, &["--json"]].concat());
+        assert_eq!(said.code, 0, "{}", said.err);
+        serde_json::from_str(&said.out).unwrap()
+    };
+    let stored = json(&store);
+    assert!(stored["parts"] == 1 && stored["transactions"] == 1, "{stored}");
+    let again = json(&store);
+    assert!(again["parts"] == 1 && again["transactions"] == 0, "{again}");
+    let less = json(submit)["gas"].as_u64().unwrap();
+    assert!(less + 20_000 < carried, "{less} {carried}");
 }
 
 /// Native coins come in and go out to the payee and the owner.

@@ -343,6 +343,17 @@ fn weights_are_hidden_by_a_key_of_their_own() {
     assert_eq!(verdict["hidden"], json!(["inputs", "weights"]));
     let not_shown = verdict["notShown"].as_str().unwrap();
     assert!(not_shown.contains("that the weights are bounded integers"), "{not_shown}");
+    // The range proof shows that they are, and no other's.
+    let range = bench.path("cnn.range");
+    let verify = |range: &str| bench.verify(&proof, &["--range", range, "--json"]);
+    let verdict = parsed(&verify(&range), 0);
+    assert_eq!(verdict["range"], true);
+    let not_shown = verdict["notShown"].as_str().unwrap();
+    assert!(!not_shown.contains("bounded") && not_shown.contains("of which model"), "{not_shown}");
+    let mut bytes = fs::read(&range).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    let verdict = parsed(&verify(&bench.write("bad.range", bytes)), 1);
+    assert_eq!((&verdict["range"], &verdict["verified"]), (&false.into(), &false.into()));
     // A second key of the same model is another one, and the first secret is not its.
     let kept = bench.write("kept.secret", fs::read(&secret).unwrap());
     assert_ne!(bench.set_up(&["--hiding"]), id);

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use alloy_primitives::B256;
 use probity_core::Finding;
-use probity_zk::{ModelKey, Stage, verify_hiding};
-use probity_zk_prover::{InputOpening, ProvingKey, Quantised, prove_hiding};
+use probity_zk::{ModelKey, Stage, verify_hiding, verify_range};
+use probity_zk_prover::{InputOpening, ProvingKey, Quantised, prove_hiding, prove_range};
 use zeroize::Zeroizing;
 
 use super::{Expected, HidingProofFile, InferenceError, KeySecret, fresh_seed, others};
@@ -16,6 +16,17 @@ pub fn hiding_key(quantised: &Quantised) -> Result<(ProvingKey, KeySecret), Infe
     let key = ProvingKey::hiding(quantised.model.clone(), &seed)?;
     let model = B256::from(*key.model_key().digest());
     Ok((key, KeySecret { model, seed }))
+}
+
+/// Proves that a hiding key's weights are bounded integers, which takes longer than committing them.
+pub fn range_proof(key: &ProvingKey) -> Result<Vec<u8>, InferenceError> {
+    Ok(prove_range(key, &fresh_seed()?)?)
+}
+
+/// What is wrong with such a proof.
+pub fn check_range(key: &ModelKey, proof: &[u8]) -> Vec<Finding> {
+    let rejection = verify_range(key, proof).err();
+    rejection.into_iter().map(|rejection| rejection.finding("range proof")).collect()
 }
 
 /// Takes a hiding key with its secret, or makes it again.

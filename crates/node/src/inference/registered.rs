@@ -154,10 +154,12 @@ impl Workspace {
         let envelope = Statement::new(INFERENCE_TYPE, subjects, &predicate)?.sign(&[author])?;
         let statement = envelope.payload_digest();
         let receipt = if on_chain {
+            // A key that the chain has need not be sent along.
+            let stored = self.is_key_stored(said.key.keccak256, predicate.proved.batch).await?;
             let call = Inferences::proveCall {
                 modelKey: convert(&record)?,
                 claim: claim(&predicate),
-                key: bytes.to_vec().into(),
+                key: if stored { Bytes::new() } else { bytes.to_vec().into() },
                 input: file.statement.input_bytes().into(),
                 output: file.statement.output_bytes().into(),
                 proof: file.proof.clone().into(),

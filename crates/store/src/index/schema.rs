@@ -97,7 +97,9 @@ const POSTGRES_LOCK: &str = "SELECT pg_advisory_xact_lock(7310312437286530916)";
 const VERSION_TABLE: &str = "CREATE TABLE IF NOT EXISTS schema_version (version BIGINT NOT NULL)";
 
 /// Each element brings an index one version further. Never change one that was released.
-const MIGRATIONS: &[&[&str]] = &[&[
+const MIGRATIONS: &[&[&str]] = &[FIRST, MARKS_BY_PLACE];
+
+const FIRST: &[&str] = &[
     r#"CREATE TABLE records (
         id TEXT COLLATE "BINARY" NOT NULL PRIMARY KEY,
         kind TEXT COLLATE "BINARY" NOT NULL,
@@ -158,7 +160,23 @@ const MIGRATIONS: &[&[&str]] = &[&[
         block_hash TEXT COLLATE "BINARY" NOT NULL,
         log_size BIGINT NOT NULL
     )"#,
-]];
+];
+
+/// What the chain says of a record it may say again, such as that the same inference was proved.
+const MARKS_BY_PLACE: &[&str] = &[
+    "ALTER TABLE marks RENAME TO marks_once",
+    r#"CREATE TABLE marks (
+        id TEXT COLLATE "BINARY" NOT NULL,
+        mark TEXT COLLATE "BINARY" NOT NULL,
+        by_id TEXT COLLATE "BINARY" NOT NULL,
+        block BIGINT NOT NULL,
+        log_index BIGINT NOT NULL,
+        PRIMARY KEY (id, mark, by_id, block, log_index)
+    )"#,
+    "INSERT INTO marks (id, mark, by_id, block, log_index)
+        SELECT id, mark, by_id, block, log_index FROM marks_once",
+    "DROP TABLE marks_once",
+];
 
 const VERSIONS: &str = "schema_version";
 

@@ -1,5 +1,6 @@
 //! Hiding proofs: complete, sound, and simulated without a witness. `docs/reference/zk-protocol.md` §8.
 
+mod range;
 mod simulator;
 mod vectors;
 
@@ -12,13 +13,13 @@ use probity_zk::{
     field::Fr,
     model::Weights,
     plan::Plan,
-    proof_stage,
+    proof_header, proof_stage,
     transcript::Tag,
     verify, verify_hiding,
 };
 use zeroize::Zeroizing;
 
-use super::{attention, model, network, off_subgroup, pattern};
+use super::{attention, model, network, off_subgroup, pattern, shape};
 use crate::{
     InputOpening, ProveError, ProvingKey, Seed,
     hiding::Hidden,
@@ -89,7 +90,7 @@ impl Case {
     fn alter(&self, tag: Tag, change: Alteration) -> Result<(), Rejection> {
         let (witness, mut statement) = (self.witness(), self.statement.clone());
         let prover = self.prover(&witness, &mut statement);
-        let mut outgoing = Outgoing::hiding(prover.transcript.clone(), prover.masks.pads.clone());
+        let mut outgoing = prover.outgoing(proof_header(Stage::Hiding));
         outgoing.alter = Some((tag, change));
         let proof = prover.prove_to(outgoing, &witness, &statement).unwrap();
         verify_hiding(self.key.model_key(), &statement, &proof)
@@ -197,7 +198,7 @@ fn a_hiding_transcript_that_leaves_a_message_out() {
     let honest = prover.prove(&witness, &statement).unwrap();
     let mut omitted = 0;
     loop {
-        let mut outgoing = Outgoing::hiding(prover.transcript.clone(), prover.masks.pads.clone());
+        let mut outgoing = prover.outgoing(proof_header(Stage::Hiding));
         outgoing.omit = Some(omitted);
         let proof = prover.prove_to(outgoing, &witness, &statement).unwrap();
         let verdict = verify_hiding(case.key.model_key(), &statement, &proof);
@@ -368,7 +369,7 @@ fn masks_that_are_missing_or_zero() {
     let key = case.key.model_key();
     // Pads are committed, but nothing is masked with them.
     let none = vec![Fr::ZERO; prover.masks.pads.len()].into();
-    let outgoing = Outgoing::hiding(prover.transcript.clone(), none);
+    let outgoing = Outgoing::masked(proof_header(Stage::Hiding), prover.transcript.clone(), none);
     let proof = prover.prove_to(outgoing, &witness, &statement).unwrap();
     assert_eq!(verify_hiding(key, &statement, &proof), Err(Rejection::Relation));
     // Zero pads, committed as such, hide nothing and prove nothing false.

@@ -1,9 +1,9 @@
 //! Bytes of any kind: no panic, no key or proof accepted that was not made.
 
-use probity_zk::{KeyError, ModelKey, Statement, verify, verify_hiding};
+use probity_zk::{KeyError, ModelKey, Statement, verify, verify_hiding, verify_range};
 use proptest::prelude::*;
 
-use crate::vectors::{case, hiding_case};
+use crate::vectors::{case, hiding_case, range_case};
 
 proptest! {
     #[test]
@@ -45,6 +45,13 @@ proptest! {
         let mut other = statement;
         other.batch = batch;
         prop_assert!(batch == 1 || verify_hiding(&key, &other, &good).is_err());
+    }
+
+    #[test]
+    fn any_bytes_are_no_range_proof(bytes in prop::collection::vec(any::<u8>(), 0..12_000), header in any::<bool>()) {
+        let (key, good, _) = range_case("range");
+        let proof = if header { [&good[..5], &bytes].concat() } else { bytes };
+        prop_assert!(verify_range(&key, &proof).is_err());
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::fs;
 
 use probity_zk::{
-    HidingStatement, ModelKey, Statement, curve::decode_points, verify, verify_hiding,
+    HidingStatement, ModelKey, Statement, curve::decode_points, verify, verify_hiding, verify_range,
 };
 use serde_json::Value;
 
@@ -87,5 +87,26 @@ fn every_hiding_case_gets_its_verdict() {
         assert_eq!(name.starts_with("bad_"), code != "ok");
         // Never a proof of the other stage.
         assert!(verify(&key, &statement.outputs(), &proof).is_err());
+    }
+}
+
+/// A range proof: its key and bytes, and what is said to it.
+pub(crate) fn range_case(name: &str) -> (ModelKey, Vec<u8>, String) {
+    let json = &read(name)["cases"][0];
+    let key = ModelKey::decode(&bytes(&json["key"])).unwrap();
+    (key, bytes(&json["proof"]), json["result"].as_str().unwrap().to_owned())
+}
+
+#[test]
+fn every_range_proof_gets_its_verdict() {
+    let index = read("ranges");
+    let names: Vec<_> = index["cases"].as_array().unwrap().iter().collect();
+    assert!(names.len() >= 10);
+    for name in names {
+        let name = name["name"].as_str().unwrap();
+        let (key, proof, result) = range_case(name);
+        let code = verify_range(&key, &proof).map_or_else(|rejection| rejection.code(), |()| "ok");
+        assert_eq!(code, result, "{name}");
+        assert_eq!(name.starts_with("bad_"), code != "ok");
     }
 }

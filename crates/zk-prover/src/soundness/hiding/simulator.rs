@@ -4,12 +4,13 @@
 use ff::Field;
 use group::{Curve, Group};
 use probity_zk::{
-    HidingStatement, ModelKey,
+    HidingStatement, ModelKey, Rejection,
     curve::{G1Affine, G1Projective, blinding_base, encode_point},
     field::{Fr, eq_table},
     hiding::{Answers, PAD_ROW, Relation, pad_count, replay, verify_with_coins},
     opening::Vector,
     plan::Plan,
+    range::{RangePlan, range_pads, replay_range, verify_range_with_coins},
     transcript::{Coins, Tag},
     verify_hiding,
 };
@@ -39,18 +40,55 @@ impl Coins for &mut Listening {
 
 pub(super) struct Simulator<'a> {
     key: &'a ModelKey,
-    statement: &'a HidingStatement,
-    plan: Plan,
+    /// What is proved: an inference, or the key's range.
+    statement: Option<&'a HidingStatement>,
+    pads: usize,
+    /// The witness's.
+    rows: usize,
     random: Stream,
     answers: Vec<Fr>,
 }
 
 impl<'a> Simulator<'a> {
     pub(super) fn new(key: &'a ModelKey, statement: &'a HidingStatement, randomness: u8) -> Self {
-        let plan = Plan::hiding(key.network(), statement.batch).unwrap();
+        let network = key.network();
+        let plan = Plan::hiding(network, statement.batch).unwrap();
+        let pads = pad_count(network, &plan, statement.batch).unwrap();
+        Self::start(key, Some(statement), pads, plan.witness.rows(network.row_bits), randomness)
+    }
+
+    pub(super) fn of_range(key: &'a ModelKey, randomness: u8) -> Self {
+        let network = key.network();
+        let plan = RangePlan::new(network).unwrap();
+        let pads = range_pads(network, &plan).unwrap();
+        Self::start(key, None, pads, plan.witness.rows(network.row_bits), randomness)
+    }
+
+    fn start(
+        key: &'a ModelKey,
+        statement: Option<&'a HidingStatement>,
+        pads: usize,
+        rows: usize,
+        randomness: u8,
+    ) -> Self {
         let mut random = Stream::new(&seed(randomness), b"simulator", &[]);
         let answers = random.take(1000).to_vec();
-        Self { key, statement, plan, random, answers }
+        Self { key, statement, pads, rows, random, answers }
+    }
+
+    fn replay(&self, messages: &[u8], coins: impl Coins) -> Result<Relation, Rejection> {
+        match self.statement {
+            Some(statement) => replay(self.key, statement, messages, coins),
+            None => replay_range(self.key, messages, coins),
+        }
+    }
+
+    /// What the verifier says under the simulator's challenges.
+    pub(super) fn verdict(&self, messages: &[u8]) -> Result<(), Rejection> {
+        match self.statement {
+            Some(statement) => verify_with_coins(self.key, statement, messages, self.coins()),
+            None => verify_range_with_coins(self.key, messages, self.coins()),
+        }
     }
 
     fn coins(&self) -> Recorded {
@@ -64,14 +102,12 @@ impl<'a> Simulator<'a> {
 
     /// Random commitments and random scalars: everything up to the groups' values.
     fn first_part(&mut self) -> (Vec<u8>, usize) {
-        let network = self.key.network();
-        let pads = pad_count(network, &self.plan, self.statement.batch).unwrap();
-        let rows = pads.div_ceil(PAD_ROW) + self.plan.witness.rows(network.row_bits);
+        let rows = self.pads.div_ceil(PAD_ROW) + self.rows;
         let mut messages: Vec<u8> = self.points(rows).iter().flat_map(encode_point).collect();
         // More than are read: how many are follows from the network.
-        messages.extend(self.random.take(pads).iter().flat_map(Fr::to_bytes_be));
+        messages.extend(self.random.take(self.pads).iter().flat_map(Fr::to_bytes_be));
         let mut coins = Listening { answers: self.coins(), exchanges: 0, bytes: 0 };
-        assert!(replay(self.key, self.statement, &messages, &mut coins).is_err());
+        assert!(self.replay(&messages, &mut coins).is_err());
         messages.truncate(coins.bytes);
         (messages, coins.exchanges)
     }
@@ -82,19 +118,18 @@ impl<'a> Simulator<'a> {
         relation: &Relation,
         weights: &[Fr],
     ) -> G1Projective {
-        let network = self.key.network();
         let pads = relation.pads().div_ceil(PAD_ROW);
         let point = |i: usize| {
             let from = 96 * (pads + i);
             probity_zk::curve::decode_point(&messages[from..from + 96]).unwrap()
         };
-        let witness: Vec<_> = (0..self.plan.witness.rows(network.row_bits)).map(point).collect();
+        let witness: Vec<_> = (0..self.rows).map(point).collect();
         let mut sum = G1Projective::identity();
         for (group, weight) in relation.groups.iter().zip(weights) {
             let rows = match group.vector {
                 Vector::Key => self.key.rows(),
                 Vector::Witness => &witness,
-                Vector::Input => &self.statement.input,
+                Vector::Input => self.statement.map_or(&[][..], |statement| &statement.input),
             };
             for (row, factor) in rows[group.row..].iter().zip(&group.fold) {
                 sum += G1Projective::from(*row) * (weight * factor);
@@ -106,7 +141,7 @@ impl<'a> Simulator<'a> {
     /// The messages, which are accepted under the coins.
     pub(super) fn run(&mut self) -> Vec<u8> {
         let (messages, exchanges) = self.first_part();
-        let relation = replay(self.key, self.statement, &messages, self.coins()).unwrap();
+        let relation = self.replay(&messages, self.coins()).unwrap();
         let mut coins = self.coins();
         for _ in 0..exchanges {
             coins.exchange(Tag::Round, &[]);
@@ -161,8 +196,7 @@ fn simulated_proofs_are_accepted_without_a_witness() {
         for randomness in [51, 52] {
             let mut simulator = Simulator::new(key, &statement, randomness);
             let messages = simulator.run();
-            let verdict = verify_with_coins(key, &statement, &messages, simulator.coins());
-            assert_eq!(verdict, Ok(()));
+            assert_eq!(simulator.verdict(&messages), Ok(()));
             // It looks as proofs do, and shares nothing with another one.
             assert_eq!(messages.len(), case.proof.len() - 5);
             // Under challenges that are not the simulator's to choose it proves nothing.
@@ -174,7 +208,7 @@ fn simulated_proofs_are_accepted_without_a_witness() {
             for at in [31, messages.len() / 2, messages.len() - 97 - 32] {
                 let mut changed = messages.clone();
                 changed[at] ^= 1;
-                assert!(verify_with_coins(key, &statement, &changed, simulator.coins()).is_err());
+                assert!(simulator.verdict(&changed).is_err());
             }
             simulated.push(messages);
         }

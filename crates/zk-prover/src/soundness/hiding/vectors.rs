@@ -1,8 +1,8 @@
 //! Hiding proofs as vectors: `vectors/zk/v1/hiding.json` lists them.
 
 use probity_zk::{
-    HidingStatement, Model, Network, Operation, Rejection, Shape, Table, Term, curve::POINT_BYTES,
-    model::Weights, transcript::Tag, verify_hiding,
+    HidingStatement, Model, Network, Operation, Rejection, Shape, Stage, Table, Term,
+    curve::POINT_BYTES, model::Weights, proof_header, transcript::Tag, verify_hiding,
 };
 use serde_json::json;
 
@@ -15,7 +15,7 @@ use crate::{ProvingKey, outgoing::Alteration, outgoing::Outgoing, prove_hiding};
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../vectors/zk/v1/");
 
 /// Two dense layers, five inputs padded to eight.
-fn small() -> Model {
+pub(super) fn small(row_bits: u8) -> Model {
     let shape = |size| Shape::new(&[size]).unwrap();
     let operation = |size, input, shift, table| Operation {
         shape: shape(size),
@@ -25,7 +25,7 @@ fn small() -> Model {
         table,
     };
     let network = Network {
-        row_bits: 6,
+        row_bits,
         input: shape(5),
         operations: vec![operation(3, 0, 8, Some(0)), operation(2, 1, 0, None)],
         tables: vec![Table::clamp(9, 7, false)],
@@ -58,8 +58,8 @@ impl Vector {
 
 fn good() -> Vec<Vector> {
     let keys = [
-        ("weights_open", ProvingKey::new(small()).unwrap(), 3),
-        ("weights_hidden", ProvingKey::hiding(small(), &seed(1)).unwrap(), 1),
+        ("weights_open", ProvingKey::new(small(6)).unwrap(), 3),
+        ("weights_hidden", ProvingKey::hiding(small(6), &seed(1)).unwrap(), 1),
         ("attention", ProvingKey::hiding(attention::model(9), &seed(1)).unwrap(), 2),
     ];
     let vector = |(name, key, batch): (&str, ProvingKey, u32)| {
@@ -177,8 +177,9 @@ fn messages(case: &Case) -> Vec<Vector> {
         let prover: Hidden<'_> = case.prover(&witness, &mut statement);
         let pads = prover.masks.pads.clone();
         let none = vec![probity_zk::field::Fr::from(0); pads.len()].into();
-        let transcript = prover.transcript.clone();
-        let mut outgoing = Outgoing::hiding(transcript, if alter.is_some() { pads } else { none });
+        let (header, transcript) = (proof_header(Stage::Hiding), prover.transcript.clone());
+        let mut outgoing =
+            Outgoing::masked(header, transcript, if alter.is_some() { pads } else { none });
         outgoing.alter = alter;
         let proof = prover.prove_to(outgoing, &witness, &statement).unwrap();
         Vector::new(name, case, statement, proof)
@@ -188,7 +189,7 @@ fn messages(case: &Case) -> Vec<Vector> {
 
 #[test]
 fn hiding_vectors_are_current() {
-    let case = Case::new(ProvingKey::hiding(small(), &seed(1)).unwrap(), 17);
+    let case = Case::new(ProvingKey::hiding(small(6), &seed(1)).unwrap(), 17);
     assert!(case.statement.input.len() > 1, "rows to be swapped");
     let own = Vector::new("batch", &case, case.statement.clone(), case.proof.clone());
     let good: Vec<_> = good().into_iter().chain([own]).collect();

@@ -107,6 +107,27 @@ contract ZkKeysTest {
         keys.store(BATCH, key, type(uint256).max);
     }
 
+    /// Weights beyond 2^26, which no list of sizes has room for.
+    function test_store_tooManyWeights() public {
+        for (uint256 i = 0; i < 2; ++i) {
+            bytes memory header =
+                hex"505a4b310006d39b9f2d047cc9dca2de58f264b6a09448ccd34db967881a6713eacacf0f26b7";
+            // 2^11 or 2^12 inputs, 2^16 outputs; a key that counts no row.
+            bytes memory input = i == 0 ? bytes(hex"0100000800") : bytes(hex"0100001000");
+            key = bytes.concat(
+                header,
+                input,
+                hex"00010100010000",
+                hex"0000ff",
+                hex"0101000000",
+                hex"00",
+                hex"00000000"
+            );
+            vm.expectRevert(abi.encodeWithSelector(IZk.ZkRejected.selector, Reason.Key));
+            keys.parts(1, key);
+        }
+    }
+
     function test_store_malformed() public {
         key.push(0);
         vm.expectRevert(abi.encodeWithSelector(IZk.ZkRejected.selector, Reason.Key));

@@ -342,13 +342,13 @@ library Keys {
                 Operation memory op = plan.operations[i];
                 for (uint256 j = 0; j < op.terms.length; ++j) {
                     Term memory term = op.terms[j];
-                    if (term.kind == 1) {
-                        term.weights =
-                            add(key, Plans.bitsFrom(op.shape, term.kept) + term.variables);
-                    } else if (term.kind == 2) {
-                        term.weights = add(key, (op.shape[0] & 255) + term.variables);
-                    }
                     if (term.kind - 1 < 2) {
+                        uint256 bits = term.variables;
+                        if (term.kind == 1) bits += Plans.bitsFrom(op.shape, term.kept);
+                        else bits += op.shape[0] & 255;
+                        // Tensors are this large too; `Sizes` counts no larger ones.
+                        if (bits > 26) Messages.reject(Reason.Key);
+                        term.weights = add(key, bits);
                         term.order = ordered(op.shape, Plans.tensor(plan, term.input), term);
                     }
                 }

@@ -80,7 +80,7 @@ struct Plan {
 
 // Where a plan starts in memory, in whichever contract: its references are addresses.
 uint256 constant PLAN = 128;
-uint256 constant PLAN_BYTES = 18 * 32;
+uint256 constant PLAN_BYTES = 17 * 32;
 
 /// What is read of plans.
 library Plans {

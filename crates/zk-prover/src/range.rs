@@ -8,8 +8,8 @@ use probity_zk::{
     operations::last,
     plan::Column,
     range::{
-        CHUNK_BITS, CHUNKS, RANGE_HEADER, RangePlan, VALUE_BITS, claim_at_entry, joined,
-        range_pads, range_transcript, replay_range,
+        CHUNK_BITS, CHUNKS, RANGE_HEADER, RangePlan, VALUE_BITS, cannot_wrap, claim_at_entry,
+        joined, range_pads, range_transcript, replay_range,
     },
     transcript::Tag,
 };
@@ -29,6 +29,7 @@ use crate::{
 /// Proves that what a key commits to are integers of 48 bits, and zero where they have to be; it shows
 /// nothing else of them. `seed` is fresh randomness.
 pub fn prove_range(key: &ProvingKey, seed: &Seed) -> Result<Vec<u8>, ProveError> {
+    cannot_wrap(key.model.network())?;
     let plan = RangePlan::new(key.model.network())?;
     let witness = RangeWitness::new(key, &plan)?;
     witness.prove(key, seed)
@@ -109,7 +110,7 @@ impl<'a> RangeWitness<'a> {
 
         let plan = self.plan;
         let (mut claims, mut values) = (vec![], vec![]);
-        let mut table = (0, vec![]);
+        let mut table = (0, vec![Fr::ONE]);
         for place in &plan.columns {
             let own = last(&point, place.column.bits);
             if table.0 != place.column.bits {
@@ -154,10 +155,11 @@ impl<'a> RangeWitness<'a> {
             for (leaf, column) in place.leaves.into_iter().zip(place.chunks) {
                 let values = self.column(column);
                 layer.put(plan.leaves.get(leaf), |i| {
-                    let padding = || fingerprint.chunk(element(values[i]), Fr::ZERO);
-                    let entry =
-                        usize::try_from(values[i]).ok().and_then(|chunk| entries.get(chunk));
-                    (Fr::ONE, entry.filter(|_| mask[i]).copied().unwrap_or_else(padding))
+                    let entry = usize::try_from(values[i]).ok();
+                    let entry = entry.filter(|_| mask[i]).and_then(|chunk| entries.get(chunk));
+                    let valid = Fr::from(u64::from(mask[i]));
+                    let other = || fingerprint.chunk(element(values[i]), valid);
+                    (Fr::ONE, entry.copied().unwrap_or_else(other))
                 });
             }
         }

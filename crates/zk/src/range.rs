@@ -1,14 +1,16 @@
 //! Range proofs of keys that hide their weights (reference §8.7): every weight, bias and listed entry is
 //! an integer of 48 bits, and zero where it is padding or the table's entry at 0.
 
+use alloy_primitives::U256;
 use ff::Field;
 
 use crate::{
-    ModelKey, Network, Rejection, Term,
+    ModelKey, Network, Rejection, Term, Window,
     field::{Fr, less_than, powers},
     hiding::{Masked, Relation, Rows, count_pads},
+    labels::{SUMMED, product_indices},
     lookup::{self, Fingerprint, LeafClaim, Leaves},
-    network::{MAX_TENSOR_BITS, MAX_TERMS, bits},
+    network::bits,
     opening::{self, Claim, Reduced, Vector},
     operations::{cut, last},
     plan::{Column, Columns, Plan, Sizes},
@@ -28,8 +30,8 @@ pub const CHUNKS: usize = 3;
 pub const CHUNK_BITS: u32 = 16;
 /// Bits of a value's magnitude: it lies from −2^47 to 2^47 − 1.
 pub const VALUE_BITS: u32 = CHUNK_BITS * CHUNKS as u32 - 1;
-/// Most bits of what a product's output and sums have in all (reference §1).
-const MAX_PRODUCT_BITS: u32 = 32;
+/// Bits of what is added before a shift, so that it rounds.
+const ROUNDING_BITS: u32 = 23;
 /// Bits of a tensor's magnitude beyond which equations of integers could wrap around the field.
 const MAX_BITS: u32 = 250;
 
@@ -259,37 +261,63 @@ pub fn claim_at_entry<V: Value>(column: Column, entry: usize) -> Claim<V> {
 
 /// Refuses networks in which sums of weights in this range, times whatever tensors then hold, could wrap
 /// around the field.
-fn cannot_wrap(network: &Network) -> Result<(), Rejection> {
-    const COEFFICIENT: u32 = 31;
-    // The terms, a bias, and what rounds, which is smaller than any bias may be.
-    let summands = bits(u32::try_from(MAX_TERMS).unwrap_or(u32::MAX) + 2);
-    // Binary logarithms of each tensor's magnitude.
-    let mut tensors = vec![7];
+pub fn cannot_wrap(network: &Network) -> Result<(), Rejection> {
+    let power = |bits: u32| U256::from(1u8) << bits as usize;
+    // Each tensor's largest magnitude, saturating far beyond the limit.
+    let mut tensors = vec![power(7)];
     for (index, operation) in network.operations.iter().enumerate() {
-        let of = |tensor: u16| tensors.get(usize::from(tensor)).copied().unwrap_or(0);
-        let own = |term: &Term| match term {
-            Term::Scale { input, .. } => COEFFICIENT + of(*input),
-            Term::Dense { input, .. } | Term::Conv { input, .. } => {
-                VALUE_BITS + of(*input) + MAX_TENSOR_BITS
-            }
-            Term::Window { input, .. } | Term::Arrange { input, .. } => {
-                COEFFICIENT + of(*input) + MAX_TENSOR_BITS
-            }
-            Term::Product { inputs: [a, b], .. } => {
-                COEFFICIENT + of(*a) + of(*b) + MAX_PRODUCT_BITS
-            }
-        };
-        let terms = operation.terms.iter().map(own).chain([VALUE_BITS]);
-        let sum = terms.max().unwrap_or(0) + summands;
-        if sum > MAX_BITS {
+        let terms = operation.terms.iter().map(|term| reach(network, &tensors, term));
+        // The bias is one more, and what rounds.
+        let sum = terms.fold(power(VALUE_BITS) + power(ROUNDING_BITS), U256::saturating_add);
+        if sum >= power(MAX_BITS) {
             return Err(Rejection::Bounds(index));
         }
         let table = operation.table.and_then(|table| network.tables.get(usize::from(table)));
         tensors.push(match table {
             None => sum,
-            Some(Table::Clamp { low, .. }) => u32::from(*low),
-            Some(Table::Listed { .. }) => VALUE_BITS,
+            Some(Table::Clamp { low, .. }) => power(u32::from(*low)),
+            Some(Table::Listed { .. }) => power(VALUE_BITS),
         });
     }
     Ok(())
+}
+
+/// The largest magnitude of a term.
+fn reach(network: &Network, tensors: &[U256], term: &Term) -> U256 {
+    let shape = |tensor: u16| network.tensor(usize::from(tensor)).dimensions();
+    let of = |tensor: u16| tensors.get(usize::from(tensor)).copied().unwrap_or(U256::MAX);
+    let weight = |input: u16| of(input).saturating_mul(U256::from(1u8) << VALUE_BITS as usize);
+    let times = |value: U256, counts: &mut dyn Iterator<Item = u32>| {
+        counts.fold(value, |product, count| product.saturating_mul(U256::from(count)))
+    };
+    let summed = |indices: &[(u8, u32)]| -> Vec<u32> {
+        indices.iter().filter(|(label, _)| *label >= SUMMED).map(|(_, size)| *size).collect()
+    };
+    let taps = |window: &Window| window.kernel.map(u32::from).into_iter();
+    match term {
+        Term::Scale { input, coefficient } => {
+            times(of(*input), &mut std::iter::once(coefficient.unsigned_abs()))
+        }
+        Term::Dense { input, kept } => {
+            times(weight(*input), &mut shape(*input).iter().skip(usize::from(*kept)).copied())
+        }
+        Term::Conv { input, window } => {
+            let channels = shape(*input).iter().take(1).copied();
+            times(weight(*input), &mut channels.chain(taps(window)))
+        }
+        Term::Window { input, coefficient, window } => {
+            let coefficient = std::iter::once(coefficient.unsigned_abs());
+            times(of(*input), &mut coefficient.chain(taps(window)))
+        }
+        Term::Product { inputs: [a, b], coefficient, labels } => {
+            let counts = summed(&product_indices(labels, [shape(*a), shape(*b)]));
+            let coefficient = std::iter::once(coefficient.unsigned_abs());
+            times(of(*a).saturating_mul(of(*b)), &mut coefficient.chain(counts))
+        }
+        Term::Arrange { input, coefficient, labels } => {
+            let counts = summed(&labels.of(shape(*input)).collect::<Vec<_>>());
+            let coefficient = std::iter::once(coefficient.unsigned_abs());
+            times(of(*input), &mut coefficient.chain(counts))
+        }
+    }
 }

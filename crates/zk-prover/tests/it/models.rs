@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use probity_zk::verify;
+use probity_zk::{range::cannot_wrap, verify};
 use probity_zk_prover::{Graph, ProvingKey, Quantised, prove, quantise};
 use serde_json::Value;
 
@@ -75,6 +75,8 @@ fn integers_are_near_and_proved() {
         assert!(same.count() + 1 >= case.inputs.len(), "{name}: predictions differ");
 
         assert_eq!(Quantised::from_bytes(&quantised.to_bytes()).unwrap(), quantised);
+        // Hidden weights of each would be shown to be bounded.
+        assert_eq!(cannot_wrap(quantised.model.network()), Ok(()), "{name}");
         let key = ProvingKey::new(quantised.model.clone()).unwrap();
         let inputs: Vec<i8> =
             case.inputs.iter().take(2).flat_map(|x| quantised.encode(x)).collect();

@@ -1,9 +1,10 @@
 //! Range proofs: of weights in range, of none beyond, of no padding that is not zero.
 
 use probity_zk::{
-    ModelKey, Network, Operation, Rejection, Term,
+    Model, ModelKey, Network, Operation, Rejection, Term,
     curve::POINT_BYTES,
-    range::{RANGE_HEADER, RangePlan, VALUE_BITS},
+    model::Weights,
+    range::{RANGE_HEADER, RangePlan, VALUE_BITS, cannot_wrap},
     verify_hiding, verify_range,
 };
 use serde_json::json;
@@ -81,11 +82,16 @@ fn weights_beyond_the_range() {
     let column = plan.columns[0].column.offset;
     let old = honest.values[column];
     let set = |value: i64| committed(hidden(), |values| values[column] = value);
-    // Its chunks add up to it, but one of them is no chunk.
-    let key = set(old + (1 << (VALUE_BITS + 1)));
-    assert_eq!(cheat(&key, &honest, |p, v| v[at(p, 0, 2, 0)] += 1 << 16), Rejection::Relation);
-    let key = set(old - (1 << (VALUE_BITS + 1)));
-    assert_eq!(cheat(&key, &honest, |p, v| v[at(p, 0, 2, 0)] -= 1 << 16), Rejection::Relation);
+    // Its chunks add up to it, but one of them is no chunk: all else is as it would be of one.
+    for change in [1, -1] {
+        let key = set(old + change * (1 << (VALUE_BITS + 1)));
+        let rejection = cheat(&key, &honest, |p, v| {
+            let chunk = v[at(p, 0, 2, 0)];
+            v[at(p, 0, 2, 0)] = chunk + i32::try_from(change).unwrap() * (1 << 16);
+            v[p.witness.get(p.counts).offset + usize::try_from(chunk).unwrap()] -= 1;
+        });
+        assert_eq!(rejection, Rejection::Relation);
+    }
     // The same value in chunks that are none.
     let same = cheat(&honest, &honest, |p, v| {
         v[at(p, 0, 0, 0)] += 1 << 16;
@@ -134,6 +140,24 @@ fn padding_and_entries_that_are_not_zero() {
     }
 }
 
+/// A column of one value comes first.
+#[test]
+fn a_single_weight_is_proved() {
+    let operation = Operation {
+        shape: shape(&[1]),
+        terms: vec![Term::Dense { input: 0, kept: 0 }],
+        bias: Some(0),
+        shift: 0,
+        table: None,
+    };
+    let network =
+        Network { row_bits: 6, input: shape(&[1]), operations: vec![operation], tables: vec![] };
+    let weights = Weights { terms: vec![vec![5]], multipliers: vec![3], bias: vec![7] };
+    let key = ProvingKey::hiding(Model::new(network, vec![weights]).unwrap(), &seed(1)).unwrap();
+    let proof = prove_range(&key, &seed(3)).unwrap();
+    assert_eq!(verify_range(key.model_key(), &proof), Ok(()));
+}
+
 /// Enough layers without tables between them multiply what 48 bits are to more than the field holds.
 #[test]
 fn networks_that_could_wrap() {
@@ -145,14 +169,22 @@ fn networks_that_could_wrap() {
         table: None,
     };
     let key = |layers: u16| {
-        let operations = (0..layers).map(dense).collect();
+        let operations: Vec<_> = (0..layers).map(dense).collect();
         let network = Network { row_bits: 6, input: shape(&[2]), operations, tables: vec![] };
         let rows = usize::from(layers).div_ceil(16);
         let rows = (0..rows).map(|_| commit_small(&[1i64])).collect();
         ModelKey::hiding(network, rows).unwrap()
     };
-    assert_eq!(verify_range(&key(3), &RANGE_HEADER), Err(Rejection::ProofLength));
-    assert_eq!(verify_range(&key(4), &RANGE_HEADER), Err(Rejection::Bounds(3)));
+    assert_eq!(verify_range(&key(5), &RANGE_HEADER), Err(Rejection::ProofLength));
+    assert_eq!(verify_range(&key(6), &RANGE_HEADER), Err(Rejection::Bounds(5)));
+    // Sums do not multiply: the largest of a long row is found by many.
+    let sum = |input| Operation {
+        terms: vec![Term::Scale { input, coefficient: 1 }, Term::Scale { input, coefficient: -1 }],
+        ..dense(input)
+    };
+    let operations = (0..100).map(sum).collect();
+    let network = Network { row_bits: 6, input: shape(&[2]), operations, tables: vec![] };
+    assert_eq!(cannot_wrap(&network), Ok(()));
 }
 
 #[test]
@@ -252,7 +284,14 @@ fn range_vectors_are_current() {
         ("bad_range_longer", changed(&|proof| proof.push(0))),
         ("bad_range_pads", changed(&|proof| proof.copy_within(last.., 5))),
         ("bad_range_key", (other.key.clone(), good.clone())),
-        ("bad_range_forged_beyond", forged(&beyond, &|p, v| v[at(p, 0, 2, 0)] += 1 << 16)),
+        (
+            "bad_range_forged_beyond",
+            forged(&beyond, &|p, v| {
+                let chunk = v[at(p, 0, 2, 0)];
+                v[at(p, 0, 2, 0)] += 1 << 16;
+                v[p.witness.get(p.counts).offset + usize::try_from(chunk).unwrap()] -= 1;
+            }),
+        ),
         ("bad_range_forged_padding", forged(&padded, &|p, v| v[at(p, 0, 0, padding)] = 1)),
         ("bad_range_forged_value", forged(&beyond, &|_, _| ())),
         ("bad_range_forged_count", forged(&honest, &|p, v| v[p.witness.get(p.counts).offset] += 1)),

@@ -1,6 +1,7 @@
 // Gas of Probity's transactions, whole: 21,000 and calldata included.
 import {readFileSync} from 'node:fs';
 import {accounts, proofOf, someone, viem, word} from './chain.mjs';
+import {store} from '../zk/case.mjs';
 
 const artifact = (name) =>
   JSON.parse(readFileSync(new URL(`../../contracts/out-abi/${name}.json`, import.meta.url)));
@@ -221,7 +222,7 @@ async function measureProofs(chain, {registry, keys, zk, inferences}, {modelKey}
     const claim = {model, context, batch, input: inputs, output: outputs};
     const evidence = [key, input, output, proof];
     await record(name, 'verify', [claim, ...evidence]);
-    row(`${name}: storing its key`, await chain.send(keys, 'store', [batch, key, 0]));
+    row(`${name}: storing its key`, {gasUsed: await store(chain, keys, batch, key)});
     await record(`${name}, key stored`, 'verify', [claim, '0x', ...evidence.slice(1)]);
     if (file !== 'perceptron_batch_1') continue;
     const registered = {...modelKey, key: model};

@@ -16,9 +16,9 @@ export async function deployZk(chain, compiled) {
   return {keys, zk: await chain.deploy(artifact('Zk'), [opening.address, keys.address])};
 }
 
-/** Stores a case's key for its batch; returns the gas, all parts together. */
-export async function store(client, chain, keys, [{batch}, key]) {
-  const parts = await client.readContract({...keys, functionName: 'parts', args: [batch, key]});
+/** Stores a key for a size of batches; returns the gas, all parts together. */
+export async function store(chain, keys, batch, key) {
+  const parts = await chain.read(keys, 'parts', [batch, key]);
   let gas = 0;
   for (let part = 0n; part < parts; ++part) {
     gas += Number((await chain.send(keys, 'store', [batch, key, part])).gasUsed);

@@ -12,7 +12,7 @@ try {
   for (const file of process.argv.slice(2)) {
     const call = verification(file);
     const carriedGas = Number((await chain.send(zk, 'verify', call)).gasUsed);
-    const storeGas = await store(client, chain, keys, call);
+    const storeGas = await store(chain, keys, call[0].batch, call[1]);
     const gas = Number((await chain.send(zk, 'verify', underStored(call))).gasUsed);
     const proofBytes = (call.at(-1).length - 2) / 2;
     console.log(JSON.stringify({file, gas, storeGas, carriedGas, proofBytes}));

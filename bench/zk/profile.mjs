@@ -107,7 +107,7 @@ function attribute(logs) {
 
 async function profile(client, chain, {keys, zk}, file) {
   const call = verification(file);
-  await store(client, chain, keys, call);
+  await store(chain, keys, call[0].batch, call[1]);
   const {gasUsed, transactionHash} = await chain.send(zk, 'verify', underStored(call));
   const rows = [...attribute(await steps(client, transactionHash))].sort((a, b) => b[1] - a[1]);
   const execution = rows.reduce((sum, row) => sum + row[1], 0);

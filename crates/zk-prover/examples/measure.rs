@@ -7,8 +7,10 @@
 
 use std::{error::Error, fs, time::Instant};
 
-use probity_zk::{ModelKey, Statement, verify, verify_hiding};
-use probity_zk_prover::{Graph, InputOpening, ProvingKey, Seed, prove, prove_hiding, quantise};
+use probity_zk::{ModelKey, Statement, verify, verify_hiding, verify_range};
+use probity_zk_prover::{
+    Graph, InputOpening, ProvingKey, Seed, prove, prove_hiding, prove_range, quantise,
+};
 use serde_json::{Value, json};
 
 fn rows(value: &Value) -> Vec<Vec<f32>> {
@@ -67,6 +69,19 @@ fn hiding(key: &ProvingKey, input: &[i8], runs: usize) -> Result<Value, Box<dyn 
     let (verdict, verifying) = time(runs.max(10), check);
     verdict?;
     Ok(json!({"proveMs": proving, "verifyMs": verifying, "proofBytes": proof.len()}))
+}
+
+/// That the weights of such a key are bounded integers.
+fn range(key: &ProvingKey) -> Result<Value, Box<dyn Error>> {
+    let seed = Seed::new([3; 32]);
+    let (proof, proving) = time(1, || prove_range(key, &seed));
+    let proof = proof?;
+    let (verdict, verifying) = time(10, || verify_range(key.model_key(), &proof));
+    verdict?;
+    let memory = peak();
+    Ok(json!({
+        "proveMs": proving, "verifyMs": verifying, "proofBytes": proof.len(), "peakKiB": memory,
+    }))
 }
 
 #[expect(clippy::cast_precision_loss, reason = "figures for people")]
@@ -138,7 +153,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         "setupMs": setup, "firstProveMs": first, "proveMs": proving,
         "verifyMs": verifying, "keyLoadMs": loading,
         "proofBytes": proof.len(), "keyBytes": bytes.len(), "peakKiB": memory,
-        "hiding": hiding,
+        "hiding": hiding, "range": range(&key)?,
     });
     println!("{}", serde_json::to_string_pretty(&figures)?);
     Ok(())

@@ -52,9 +52,7 @@ impl<'a> RangeWitness<'a> {
                 let chunks = chunks(*value, valid).ok_or(ProveError::Range)?;
                 for (chunk, column) in chunks.into_iter().zip(place.chunks) {
                     values[plan.witness.get(column).offset + i] = i32::from(chunk);
-                    if valid {
-                        counts[usize::from(chunk)] += 1;
-                    }
+                    counts[usize::from(chunk)] += i32::from(valid);
                 }
             }
         }

@@ -24,12 +24,12 @@ use crate::{
 pub const RANGE_HEADER: [u8; 5] = *b"PZR1\x01";
 /// What its transcript starts with.
 const RANGE_PROTOCOL: &[u8] = b"probity-zk/1/range";
-/// A value's chunks, and the bits of one.
+/// Chunks of a value.
 pub const CHUNKS: usize = 3;
 /// Bits of a chunk.
 pub const CHUNK_BITS: u32 = 16;
-/// Bits of a value's magnitude: it lies from −2^47 to 2^47 − 1.
-pub const VALUE_BITS: u32 = CHUNK_BITS * CHUNKS as u32 - 1;
+/// Bits of a value's magnitude: it lies from −2^47 to 2^47 − 1, which its chunks count from 0.
+pub const VALUE_BITS: u32 = 47;
 /// Bits of what is added before a shift, so that it rounds.
 const ROUNDING_BITS: u32 = 23;
 /// Bits of a tensor's magnitude beyond which equations of integers could wrap around the field.

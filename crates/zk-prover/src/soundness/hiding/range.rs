@@ -21,6 +21,9 @@ use crate::{
     range::RangeWitness,
 };
 
+/// What a prover that cheats does to chunks and counts.
+type Tamper<'a> = dyn Fn(&RangePlan, &mut [i32]) + 'a;
+
 fn hidden() -> ProvingKey {
     ProvingKey::hiding(model(), &seed(1)).unwrap()
 }
@@ -119,7 +122,7 @@ fn padding_and_entries_that_are_not_zero() {
         let key = committed(hidden(), |values| values[place.column.offset + padding] = 1);
         assert_eq!(prove_range(&key, &seed(3)).unwrap_err(), ProveError::Range);
         // Said to be zero; looked up as what it is; as what a valid 1 would be.
-        let one: [&dyn Fn(&RangePlan, &mut [i32]); 3] =
+        let one: [&Tamper<'_>; 3] =
             [&|_, _| (), &|p, v| v[at(p, column, 0, padding)] = 1, &|p, v| {
                 v[at(p, column, 0, padding)] = 1;
                 v[p.witness.get(p.counts).offset + 1] += 1;
@@ -261,7 +264,7 @@ fn range_vectors_are_current() {
     let honest = small_key();
     let good = prove_range(&honest, &seed(3)).unwrap();
     let plan = RangePlan::new(honest.model.network()).unwrap();
-    let forged = |key: &ProvingKey, tamper: &dyn Fn(&RangePlan, &mut [i32])| {
+    let forged = |key: &ProvingKey, tamper: &Tamper<'_>| {
         let mut witness = RangeWitness::new(&honest, &plan).unwrap();
         tamper(&plan, &mut witness.values);
         (key.key.clone(), witness.prove(key, &seed(4)).unwrap())

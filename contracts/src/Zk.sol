@@ -12,8 +12,9 @@ import {Walk, Walks} from "./zk/Walk.sol";
 
 /// One verifier for all models: `docs/reference/zk-protocol.md`.
 contract Zk is IZk {
-    /// The last part, and what decodes and keeps keys: a contract holds 24,576 bytes.
+    /// Verifies the last part: a contract holds 24,576 bytes.
     IZkOpening public immutable OPENING;
+    /// Decodes keys, and has those that were stored.
     IZkKeys public immutable KEYS;
 
     constructor(IZkOpening opening, IZkKeys keys) {
@@ -100,15 +101,12 @@ contract Zk is IZk {
                     mstore(to, size)
                     next := add(to, and(add(size, 63), not(31)))
                 }
-                function forward() {
-                    returndatacopy(0, 0, returndatasize())
-                    revert(0, returndatasize())
-                }
                 let data := add(end, 32)
                 switch key.length
                 case 0 {
                     if iszero(staticcall(gas(), callee, add(rows, 32), mload(rows), 0, 0)) {
-                        forward()
+                        returndatacopy(0, 0, returndatasize())
+                        revert(0, returndatasize())
                     }
                     end := begin(196, end, keyBytes)
                     returndatacopy(data, 0, keyBytes)

@@ -5,6 +5,7 @@ import {Zk} from "../src/Zk.sol";
 import {ZkKeys} from "../src/ZkKeys.sol";
 import {ZkOpening} from "../src/ZkOpening.sol";
 import {IZk, InferenceClaim, Reason} from "../src/interfaces/IZk.sol";
+import {IZkKeys} from "../src/interfaces/IZkKeys.sol";
 import {VectorFile} from "./Vectors.t.sol";
 import {vm} from "./Vm.sol";
 
@@ -35,6 +36,24 @@ contract ZkTest is VectorFile {
         (uint256 good, uint256 bad) = all("zk/v1/forged.json");
         vm.assertEq(good, 3);
         vm.assertGe(bad, 30);
+    }
+
+    /// Nothing is no key, and a stored key is one for its own size of batches.
+    function testKeyThatIsNotStored() public {
+        _load("zk/v1/perceptron_batch_1.json");
+        bytes memory key = _bytes(0, ".key");
+        keys.store(2, key, 0);
+        InferenceClaim memory claim;
+        (claim.model, claim.batch) = (keccak256(key), 1);
+        vm.expectRevert(
+            abi.encodeWithSelector(IZkKeys.KeyNotStored.selector, claim.model, uint32(1), 0)
+        );
+        zk.verify(claim, "", "", "", "");
+        claim.model = keccak256("");
+        vm.expectRevert(
+            abi.encodeWithSelector(IZkKeys.KeyNotStored.selector, claim.model, uint32(1), 0)
+        );
+        zk.verify(claim, "", "", "", "");
     }
 
     /// Hiding proofs and keys are none of this contract's, whatever they show.

@@ -37,7 +37,8 @@ interface IZk {
 
     /// Returns if `proof` shows `claim`, else reverts with `ZkRejected`. `key`, `input` and
     /// `output` are what the claim's digests commit to: the model key, a byte for each input
-    /// value, eight for each output value.
+    /// value, eight for each output value. An empty `key` stands for the one that was stored for
+    /// batches of this size (`IZkKeys`): if none was, it reverts with `KeyNotStored`.
     function verify(
         InferenceClaim calldata claim,
         bytes calldata key,

@@ -28,7 +28,8 @@ use proto::{GraphProto, ModelProto, ValueInfo};
 
 /// Operators that are read.
 pub const SUPPORTED: &str = "Add, AveragePool, BatchNormalization, Clip, Concat, Constant, Conv, DequantizeLinear, \
-     Div, Dropout, Erf, Exp, Flatten, Gather, Gelu, Gemm, GlobalAveragePool, Identity, LayerNormalization, Log, MatMul, MaxPool, \
+     Div, Dropout, Erf, Exp, Flatten, Gather, Gelu, Gemm, GlobalAveragePool, HardSigmoid, HardSwish, Identity, LayerNormalization, \
+     LeakyRelu, Log, MatMul, MaxPool, \
      Mul, Neg, Pow, QLinearConv, QLinearMatMul, QuantizeLinear, Reciprocal, ReduceMean, ReduceSum, Relu, Reshape, Sigmoid, Softmax, Split, \
      Sqrt, Squeeze, Sub, Tanh, Transpose, Unsqueeze, Where";
 /// Most weights of a model.

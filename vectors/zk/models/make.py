@@ -199,6 +199,38 @@ class Samples(CalibrationDataReader):
         return next(self.rows, None)
 
 
+def normalise(g, v, size):
+    """As batch normalisation that nothing can be folded into."""
+    variance = g.constant(g.random.uniform(0.5, 2, size).astype(np.float32))
+    return g.add("BatchNormalization", v, g.vector(size, 1.0), g.vector(size), g.vector(size), variance)
+
+
+def images():
+    """Operator set 19: colours normalised, padding of each kind, dilations, factors by channel, activations
+    that are not ReLU, normalisation after them."""
+    g = Graph(8)
+    colour = lambda middle: g.constant((middle + g.random.normal(0, 0.1, (1, 3, 1, 1))).astype(np.float32))
+    v = g.add("Div", g.add("Sub", "x", colour(0.4)), colour(0.6))
+    v = g.add("Conv", v, g.weights(4, 3, 3, 3), auto_pad="SAME_UPPER", strides=[2, 2])
+    v = normalise(g, g.add("LeakyRelu", v, alpha=0.1), 4)
+    v = g.add("MaxPool", g.add("Relu", v), kernel_shape=[3, 3], strides=[2, 2], ceil_mode=1)
+    v = g.add("Conv", v, g.weights(4, 4, 2, 2), g.vector(4), dilations=[2, 1], pads=[1, 0, 1, 1])
+    v = g.add("HardSwish", g.add("Mul", v, g.constant(g.random.normal(1, 0.3, (4, 1, 1)).astype(np.float32))))
+    v = g.add("HardSigmoid", normalise(g, v, 4), alpha=0.3, beta=0.4)
+    v = g.add("Flatten", g.add("GlobalAveragePool", v))
+    g.save("images", 19, [3, 9, 11], g.add("Gemm", v, g.weights(4, 4), g.vector(4)))
+
+
+def last_channel():
+    """Operator set 13: a picture whose one channel comes last, as Keras has it."""
+    g = Graph(9)
+    v = g.add("Reshape", "x", g.constant(np.array([-1, 1, 7, 6], np.int64)))
+    v = g.add("Conv", v, g.weights(3, 1, 3, 2), g.vector(3), auto_pad="SAME_LOWER", strides=[2, 2])
+    v = g.add("MaxPool", g.add("Relu", v), kernel_shape=[2, 2], auto_pad="SAME_UPPER", strides=[2, 1])
+    v = normalise(g, g.add("Flatten", v), 18)
+    g.save("last_channel", 13, [7, 6, 1], g.add("Gemm", v, g.weights(18, 4), g.vector(4)))
+
+
 def quantised(name, form):
     """onnxruntime's own quantisation of a model, and what it then computes of the same samples."""
     path, made = (os.path.join(HERE, f"{file}.onnx") for file in (name, f"{name}_{form}"))
@@ -226,6 +258,8 @@ decomposed()
 joined()
 causal()
 windows()
+images()
+last_channel()
 quantised("convolution", "qdq")
 quantised("joined", "qdq")
 quantised("convolution", "qoperator")

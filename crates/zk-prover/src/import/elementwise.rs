@@ -6,14 +6,14 @@ use probity_zk::{Labels, labels::SUMMED};
 
 use super::{
     masks::trimmed,
-    nodes::{Context, Read, attribute, integer, misfit, product, unsupported},
+    nodes::{Context, Read, attribute, float, integer, misfit, product, unsupported},
     proto::NodeProto,
     tensor::Constant,
     value::{Pending, Value, broadcast, joint},
 };
 use crate::{
     function::{Function, Unary, gelu},
-    graph::{Kind, Node, Part},
+    graph::{Kind, Node, Part, identity},
 };
 
 /// Sums and products of two.
@@ -84,7 +84,7 @@ impl Context {
     }
 
     /// Times, then plus, put off.
-    fn scaled(
+    pub(super) fn scaled(
         &mut self,
         node: &NodeProto,
         value: Value,
@@ -127,6 +127,9 @@ impl Context {
             if added.len() == 1 || (shape == [last] && self.is_whole(&value)) {
                 return self.scaled(node, value, &[1.0], &added);
             }
+            if let Some(channels) = channels(&shape, &value.shape) {
+                return self.by_channel(node, value, &vec![1.0; channels], &added);
+            }
             let value = self.settled_whole(node, value)?;
             let size = product(&value.shape);
             if broadcast(&shape, &value.shape).is_none()
@@ -148,6 +151,9 @@ impl Context {
         }
         if factors.len() == 1 || (shape == [last] && self.is_whole(&value)) {
             return self.scaled(node, value, &factors, &[0.0]);
+        }
+        if let Some(channels) = channels(&shape, &value.shape) {
+            return self.by_channel(node, value, &factors, &vec![0.0; channels]);
         }
         let value = self.settled_whole(node, value)?;
         if !value.shape.ends_with(&shape) {
@@ -266,6 +272,40 @@ impl Context {
         self.alias(node, value)
     }
 
+    /// `x` above zero, `alpha x` below: a sum of `x` and what is positive of it.
+    pub(super) fn leaky(&mut self, node: &NodeProto) -> Read<()> {
+        let value = self.value(node, 0)?;
+        let alpha = float(node, "alpha", 0.01);
+        let positive = self.rectified(node, &value, None)?;
+        let own = self.graph.shape(value.index).to_vec();
+        let part = |index, factor| Part::whole(index, own.len(), factor);
+        let parts = vec![part(value.index, alpha), part(positive.index, 1.0 - alpha)];
+        let made = self.make(node, own.clone(), Kind::Combine { parts, bias: vec![] })?;
+        self.alias(node, Value::plain(made.index, value.shape))
+    }
+
+    /// `alpha x + beta` cut off at 0 and 1; times `x` in a hard swish.
+    pub(super) fn hard(&mut self, node: &NodeProto) -> Read<()> {
+        let swish = node.op_type == "HardSwish";
+        let (alpha, beta) = if swish {
+            (1.0 / 6.0, 0.5)
+        } else {
+            (float(node, "alpha", 0.2), float(node, "beta", 0.5))
+        };
+        let value = self.value(node, 0)?;
+        let own = self.graph.shape(value.index).to_vec();
+        let parts = vec![Part::whole(value.index, own.len(), alpha)];
+        let bias = vec![beta; product(&own)];
+        let line = self.make(node, own.clone(), Kind::Combine { parts, bias })?;
+        let mut made = self.rectified(node, &line, Some(1.0))?;
+        if swish {
+            let labels = [identity(own.len()); 2];
+            let inputs = [value.index, made.index];
+            made = self.make(node, own, Kind::Product { inputs, labels, factor: 1.0 })?;
+        }
+        self.alias(node, Value::plain(made.index, value.shape))
+    }
+
     pub(super) fn negative(&mut self, node: &NodeProto) -> Read<()> {
         let value = self.raw(node, 0)?;
         let value = self.scaled(node, value, &[-1.0], &[0.0])?;
@@ -337,6 +377,14 @@ impl Context {
         };
         let value = self.make(node, shape, kind)?;
         self.alias(node, value)
+    }
+}
+
+/// How many channels a constant has that goes along the first of three dimensions.
+fn channels(shape: &[u32], of: &[u32]) -> Option<usize> {
+    match (shape, of) {
+        ([channels, 1, 1], [own, _, _]) if channels == own => Some(*channels as usize),
+        _ => None,
     }
 }
 

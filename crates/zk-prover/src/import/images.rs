@@ -13,10 +13,20 @@ use crate::graph::Kind;
 
 impl Context {
     pub(super) fn conv(&mut self, node: &NodeProto) -> Read<()> {
-        let value = self.value(node, 0)?;
+        let value = self.image(node)?;
         let (shape, values) = self.floats(node, 1)?;
         let &[outputs, per_group, rows, columns] = shape else {
             return unsupported(node, "a convolution over other than two dimensions");
+        };
+        let apart = match attribute(node, "dilations").map(|a| a.ints.as_slice()) {
+            None | Some([]) => [1; 2],
+            Some(&[down, across]) => {
+                [down, across].map(|step| usize::try_from(step).unwrap_or(usize::MAX))
+            }
+            Some(_) => return unsupported(node, "these dilations"),
+        };
+        let Some((values, [rows, columns])) = dilate(values, [rows, columns], apart) else {
+            return unsupported(node, "a window this large");
         };
         let groups = usize::try_from(integer(node, "group", 1)).unwrap_or(0);
         if groups == 0 || outputs % groups != 0 || per_group * rows * columns == 0 {
@@ -25,9 +35,9 @@ impl Context {
         // Those of other groups are zeros, which a file does not hold.
         let most = values.len().checked_mul(groups).filter(|size| *size <= MAX_PARAMETERS);
         most.ok_or(ImportError::Size)?;
-        let weights = ungroup(values, groups, outputs, per_group * rows * columns);
+        let weights = ungroup(&values, groups, outputs, per_group * rows * columns);
         let channels = groups * per_group;
-        let (window, shape) = self.window(node, &value, Some([rows, columns]))?;
+        let Windowed { window, shape, .. } = window(node, &value, Some([rows, columns]))?;
         let bias = self.optional(node, 2, vec![0.0; outputs])?;
         if value.shape[0] as usize != channels || bias.len() != outputs || outputs == 0 {
             return misfit(node, format!("{channels} channels of weights for {:?}", value.shape));
@@ -37,24 +47,94 @@ impl Context {
     }
 
     pub(super) fn pool(&mut self, node: &NodeProto) -> Read<()> {
-        let value = self.value(node, 0)?;
+        let value = self.image(node)?;
         let whole = match value.shape.as_slice() {
             [_, rows, columns] if node.op_type == "GlobalAveragePool" => {
                 Some([*rows as usize, *columns as usize])
             }
             _ => None,
         };
-        let (window, shape) = self.window(node, &value, whole)?;
+        if attribute(node, "dilations").is_some_and(|a| a.ints.iter().any(|step| *step != 1)) {
+            return unsupported(node, "dilations of a pool");
+        }
+        let Windowed { window, shape, padded, beyond } = window(node, &value, whole)?;
         let input = value.index;
         if node.op_type == "MaxPool" {
             return self.push(node, shape, Kind::MaxPool { input, window });
         }
-        let padded =
-            attribute(node, "pads").is_some_and(|pads| pads.ints.iter().any(|pad| *pad != 0));
-        if padded && integer(node, "count_include_pad", 0) == 0 {
+        if beyond || (padded && integer(node, "count_include_pad", 0) == 0) {
             return unsupported(node, "an average that leaves padding out");
         }
         self.push(node, shape, Kind::AveragePool { input, window })
+    }
+
+    /// The first input, as channels, rows and columns.
+    fn image(&mut self, node: &NodeProto) -> Read<Value> {
+        let value = self.value(node, 0)?;
+        let value = self.laid_out(node, value)?;
+        if self.graph.shape(value.index) == value.shape {
+            Ok(value)
+        } else {
+            unsupported(node, "a window over a reshaped value")
+        }
+    }
+
+    /// Times, then plus, one number for each channel: by the product or convolution right before it if
+    /// nothing else reads that, else by a convolution of single pixels, or where the last dimension has
+    /// the channels.
+    pub(super) fn by_channel(
+        &mut self,
+        node: &NodeProto,
+        value: Value,
+        scale: &[f32],
+        shift: &[f32],
+    ) -> Read<Value> {
+        if self.fold(&value, scale, shift) {
+            return Ok(value);
+        }
+        let value = self.settle(node, value)?;
+        let value = self.laid_out(node, value)?;
+        let channels = scale.len();
+        match value.shape.as_slice() {
+            [own] if *own as usize == channels => self.scaled(node, value, scale, shift),
+            [own, _, _] if *own as usize == channels && self.is_whole(&value) => {
+                if channels * channels > MAX_PARAMETERS {
+                    return Err(ImportError::Size);
+                }
+                let mut weights = vec![0.0; channels * channels];
+                for (weight, scale) in weights.iter_mut().step_by(channels + 1).zip(scale) {
+                    *weight = *scale;
+                }
+                let window = Window { kernel: [1, 1], stride: [1, 1], pad: [0, 0] };
+                let (input, bias) = (value.index, shift.to_vec());
+                self.make(node, value.shape, Kind::Conv { input, window, weights, bias })
+            }
+            shape => misfit(node, format!("{channels} channels of {shape:?}")),
+        }
+    }
+
+    /// Whether the product or convolution right before did it.
+    fn fold(&mut self, value: &Value, scale: &[f32], shift: &[f32]) -> bool {
+        let alone = value.index == self.graph.nodes.len()
+            && value.pending == Pending::Nothing
+            && value.axes.is_none()
+            && self.reads(value.index) <= 1;
+        let before = self.graph.nodes.last_mut().filter(|_| alone).map(|node| &mut node.kind);
+        let Some(Kind::Dense { weights, bias, .. } | Kind::Conv { weights, bias, .. }) = before
+        else {
+            return false;
+        };
+        if bias.len() != scale.len() {
+            return false;
+        }
+        let inner = weights.len() / bias.len();
+        for (channel, (bias, row)) in bias.iter_mut().zip(weights.chunks_mut(inner)).enumerate() {
+            for weight in row {
+                *weight *= scale[channel];
+            }
+            *bias = *bias * scale[channel] + shift[channel];
+        }
+        true
     }
 
     /// A mean; over both spatial dimensions it is a global average.
@@ -77,71 +157,106 @@ impl Context {
             return self.reduce(node);
         }
         let whole = Some([rows as usize, columns as usize]);
-        let (window, pooled) = self.window(node, &value, whole)?;
+        if self.graph.shape(value.index) != value.shape {
+            return self.reduce(node);
+        }
+        let Windowed { window, shape: pooled, .. } = window(node, &value, whole)?;
         self.push(node, pooled.clone(), Kind::AveragePool { input: value.index, window })?;
         let shape = if integer(node, "keepdims", 1) == 0 { vec![channels] } else { pooled };
         let index = self.graph.nodes.len();
         self.alias(node, Value::plain(index, shape))
     }
+}
 
-    /// Kernel, stride and padding; and the shape that comes out.
-    fn window(
-        &self,
-        node: &NodeProto,
-        value: &Value,
-        kernel: Option<[usize; 2]>,
-    ) -> Read<(Window, Vec<u32>)> {
-        let &[channels, rows, columns] = value.shape.as_slice() else {
-            return misfit(node, format!("{:?} is not channels, rows, columns", value.shape));
+/// How an operator moves over rows and columns.
+struct Windowed {
+    window: Window,
+    /// What comes out.
+    shape: Vec<u32>,
+    /// Whether there is padding, and whether a window goes on beyond it.
+    padded: bool,
+    beyond: bool,
+}
+
+fn window(node: &NodeProto, value: &Value, kernel: Option<[usize; 2]>) -> Read<Windowed> {
+    let &[channels, rows, columns] = value.shape.as_slice() else {
+        return misfit(node, format!("{:?} is not channels, rows, columns", value.shape));
+    };
+    let ints =
+        |name: &str| attribute(node, name).map_or(&[][..], |attribute| attribute.ints.as_slice());
+    let pair = |values: &[i64], default: i64| match values {
+        [] => Some([default; 2]),
+        [a, b] => Some([*a, *b]),
+        _ => None,
+    };
+    let kernel = kernel.map_or_else(
+        || pair(ints("kernel_shape"), 1),
+        |kernel| Some(kernel.map(|size| i64::try_from(size).unwrap_or(i64::MAX))),
+    );
+    let pads = match ints("pads") {
+        [] => Some([0; 4]),
+        [a, b, c, d] => Some([*a, *b, *c, *d]),
+        _ => None,
+    };
+    let (Some(kernel), Some(stride), Some(pads)) = (kernel, pair(ints("strides"), 1), pads) else {
+        return unsupported(node, "a window of other than two dimensions");
+    };
+    let auto = attribute(node, "auto_pad").map_or(&b""[..], |a| a.s.as_slice());
+    let small = |value: &i64| (1..=i64::from(MAX_KERNEL)).contains(value);
+    if !kernel.iter().chain(&stride).all(small) || !pads.iter().all(|pad| (-128..128).contains(pad))
+    {
+        return unsupported(node, "a window this large");
+    }
+    let (mut shape, mut pad, mut padded, mut beyond) = (vec![channels], [0; 2], false, false);
+    for (axis, size) in [rows, columns].map(i64::from).into_iter().enumerate() {
+        let (kernel, stride) = (kernel[axis], stride[axis]);
+        let lacking = ((size + stride - 1) / stride - 1) * stride + kernel - size;
+        let half = lacking.max(0) / 2;
+        let [before, after] = match auto {
+            b"" | b"NOTSET" => [pads[axis], pads[axis + 2]],
+            b"VALID" => [0, 0],
+            b"SAME_UPPER" => [half, lacking.max(0) - half],
+            b"SAME_LOWER" => [lacking.max(0) - half, half],
+            _ => return unsupported(node, "this auto_pad"),
         };
-        if self.graph.shape(value.index) != value.shape {
-            return unsupported(node, "a window over a reshaped value");
+        let room = size + before + after - kernel;
+        if room < 0 {
+            return misfit(node, format!("a kernel of {kernel:?} over {:?}", value.shape));
         }
-        let ints = |name: &str| {
-            attribute(node, name).map_or(&[][..], |attribute| attribute.ints.as_slice())
-        };
-        let plain = |name: &str, allowed: &[i64]| ints(name).iter().all(|v| allowed.contains(v));
-        let auto = attribute(node, "auto_pad")
-            .is_none_or(|a| matches!(a.s.as_slice(), b"" | b"NOTSET" | b"VALID"));
-        if !plain("dilations", &[1]) || integer(node, "ceil_mode", 0) != 0 || !auto {
-            return unsupported(node, "dilations, ceil_mode or auto_pad");
+        let mut count = room / stride + 1;
+        // One more that starts within the values or the padding before them.
+        let more = integer(node, "ceil_mode", 0) != 0 && room % stride > 0;
+        if more && count * stride < size + before {
+            (count, beyond) = (count + 1, true);
         }
-        let pair = |values: &[i64], default: i64| match values {
-            [] => Some([default; 2]),
-            [a, b] => Some([*a, *b]),
-            _ => None,
-        };
-        let kernel = kernel.map_or_else(
-            || pair(ints("kernel_shape"), 1),
-            |kernel| Some(kernel.map(|size| i64::try_from(size).unwrap_or(i64::MAX))),
-        );
-        let pads = match ints("pads") {
-            [] => Some([0; 4]),
-            [a, b, c, d] => Some([*a, *b, *c, *d]),
-            _ => None,
-        };
-        let (Some(kernel), Some(stride), Some(pads)) = (kernel, pair(ints("strides"), 1), pads)
-        else {
-            return unsupported(node, "a window of other than two dimensions");
-        };
-        let mut shape = vec![channels];
-        for (axis, size) in [rows, columns].into_iter().enumerate() {
-            let room = i64::from(size) + pads[axis] + pads[axis + 2] - kernel[axis];
-            if room < 0 || stride[axis] < 1 {
-                return misfit(node, format!("a kernel of {kernel:?} over {:?}", value.shape));
-            }
-            shape.push(u32::try_from(room / stride[axis] + 1).unwrap_or(u32::MAX));
-        }
-        let narrow =
-            |values: [i64; 2]| Some([u8::try_from(values[0]).ok()?, u8::try_from(values[1]).ok()?]);
-        let pad = [i8::try_from(pads[0]), i8::try_from(pads[1])];
-        match (narrow(kernel), narrow(stride), pad) {
-            (Some(kernel), Some(stride), [Ok(top), Ok(left)]) => {
-                Ok((Window { kernel, stride, pad: [top, left] }, shape))
-            }
-            _ => unsupported(node, "a window this large"),
+        shape.push(u32::try_from(count).unwrap_or(u32::MAX));
+        pad[axis] = i8::try_from(before).unwrap_or(i8::MAX);
+        padded |= before != 0 || after != 0;
+    }
+    let narrow = |values: [i64; 2]| values.map(|value| u8::try_from(value).unwrap_or(u8::MAX));
+    let window = Window { kernel: narrow(kernel), stride: narrow(stride), pad };
+    Ok(Windowed { window, shape, padded, beyond })
+}
+
+/// Kernels with so many steps from one weight to the next: zeros stand between. `None` if too large.
+fn dilate(
+    values: &[f32],
+    [rows, columns]: [usize; 2],
+    [down, across]: [usize; 2],
+) -> Option<(Vec<f32>, [usize; 2])> {
+    let spread = |size: usize, step: usize| {
+        let size = size.checked_sub(1)?.checked_mul(step.max(1))? + 1;
+        (size <= usize::from(MAX_KERNEL) && step > 0).then_some(size)
+    };
+    let to = [spread(rows, down)?, spread(columns, across)?];
+    let mut spaced = vec![0.0; values.len() / (rows * columns) * to[0] * to[1]];
+    let kernels = spaced.chunks_mut(to[0] * to[1]).zip(values.chunks(rows * columns));
+    for (spaced, kernel) in kernels {
+        for (place, weight) in kernel.iter().enumerate() {
+            spaced[place / columns * down * to[1] + place % columns * across] = *weight;
         }
     }
+    Some((spaced, to))
 }
 
 /// A grouped convolution's weights as a plain one's: zeros for the other groups' channels.

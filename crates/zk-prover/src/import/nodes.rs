@@ -131,6 +131,8 @@ impl Context {
                 let value = self.rectified(node, &input, None)?;
                 self.alias(node, value)
             }
+            "LeakyRelu" => self.leaky(node),
+            "HardSigmoid" | "HardSwish" => self.hard(node),
             "Clip" => self.clip(node),
             "Conv" => self.conv(node),
             "BatchNormalization" => self.batch_normalization(node),
@@ -383,33 +385,24 @@ impl Context {
         }
     }
 
-    /// Folded into the product or convolution before it.
+    /// Folded into the product or convolution before it, where there is one.
     fn batch_normalization(&mut self, node: &NodeProto) -> Read<()> {
         let value = self.value(node, 0)?;
         let epsilon = float(node, "epsilon", 1e-5);
         let [scale, shift, mean, variance] =
             [1, 2, 3, 4].map(|place| self.optional(node, place, vec![]));
         let (scale, shift, mean, variance) = (scale?, shift?, mean?, variance?);
-        let last = value.index == self.graph.nodes.len() && self.reads(value.index) <= 1;
-        let before = self.graph.nodes.last_mut().filter(|_| last).map(|node| &mut node.kind);
-        let Some(Kind::Dense { weights, bias, .. } | Kind::Conv { weights, bias, .. }) = before
-        else {
-            return unsupported(node, "normalisation of anything but a product or convolution");
-        };
-        if [&scale, &shift, &mean, &variance].iter().any(|values| values.len() != bias.len()) {
+        if [&shift, &mean, &variance].iter().any(|values| values.len() != scale.len()) {
             return misfit(node, "as many parameters as channels are needed");
         }
-        let inner = weights.len() / bias.len();
-        for (channel, (bias, row)) in bias.iter_mut().zip(weights.chunks_mut(inner)).enumerate() {
-            let factor = scale[channel] / (variance[channel] + epsilon).sqrt();
-            if !factor.is_finite() {
-                return Err(ImportError::NotFinite(name(node)));
-            }
-            for weight in row {
-                *weight *= factor;
-            }
-            *bias = (*bias - mean[channel]) * factor + shift[channel];
+        let deviations = variance.iter().map(|variance| (variance + epsilon).sqrt());
+        let factors: Vec<f32> = scale.iter().zip(deviations).map(|(s, d)| s / d).collect();
+        let means = mean.iter().zip(&factors).map(|(mean, factor)| mean * factor);
+        let shifts: Vec<f32> = shift.iter().zip(means).map(|(shift, mean)| shift - mean).collect();
+        if factors.iter().chain(&shifts).any(|value| !value.is_finite()) {
+            return Err(ImportError::NotFinite(name(node)));
         }
+        let value = self.by_channel(node, value, &factors, &shifts)?;
         self.alias(node, value)
     }
 }

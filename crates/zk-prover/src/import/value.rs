@@ -199,7 +199,32 @@ impl Context {
     /// As [`Self::settle`], of a value that is read in its own shape.
     pub(super) fn settled_whole(&mut self, node: &NodeProto, value: Value) -> Read<Value> {
         let value = self.settle(node, value)?;
+        let value = self.laid_out(node, value)?;
         if self.is_whole(&value) { Ok(value) } else { unsupported(node, "a reshaped value here") }
+    }
+
+    /// A value whose shape differs from the graph's in ones alone, laid out in its own.
+    pub(super) fn laid_out(&mut self, node: &NodeProto, value: Value) -> Read<Value> {
+        let from = self.graph.shape(value.index);
+        let long = |shape: &[u32]| -> Vec<u32> {
+            shape.iter().copied().filter(|size| *size > 1).collect()
+        };
+        if value.axes.is_some() || from == value.shape || long(from) != long(&value.shape) {
+            return Ok(value);
+        }
+        let (mut summed, mut places) = (SUMMED, (0u8..).zip(&value.shape).filter(|(_, s)| **s > 1));
+        let label = |size: &u32| {
+            if *size > 1 {
+                return places.next().map_or(summed, |(place, _)| place);
+            }
+            summed += 1;
+            summed - 1
+        };
+        let labels: Vec<u8> = from.iter().map(label).collect();
+        let part = Part { input: value.index, labels: Labels::new(&labels), factor: 1.0 };
+        let kind = Kind::Combine { parts: vec![part], bias: vec![] };
+        let made = self.make(node, value.shape.clone(), kind)?;
+        Ok(Value { index: made.index, ..value })
     }
 
     fn affine(

@@ -41,8 +41,16 @@ fn integers(quantised: &Quantised, input: &[f32]) -> Vec<f64> {
     quantised.decode(trace.outputs.last().unwrap())
 }
 
-const MODELS: [&str; 6] =
-    ["convolution", "transformer", "decomposed", "joined", "causal", "windows"];
+const MODELS: [&str; 8] = [
+    "convolution",
+    "transformer",
+    "decomposed",
+    "joined",
+    "causal",
+    "windows",
+    "images",
+    "last_channel",
+];
 /// As onnxruntime quantised them: pairs of quantisation around each operator, and operators of
 /// integers. Their outputs are those of integers too.
 const QUANTISED: [&str; 3] = ["convolution_qdq", "joined_qdq", "convolution_qoperator"];

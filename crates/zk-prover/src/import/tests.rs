@@ -128,7 +128,13 @@ fn what_is_not_supported_is_named() {
     assert!(matches!(error, ImportError::Shape { .. }));
     let error = changed(|g| g.node[4].attribute.push(ints("pads", &[0, 0, 1, 1])));
     assert!(matches!(error, ImportError::Unsupported { .. }));
-    let error = changed(|g| g.node[3].attribute.push(int("ceil_mode", 1)));
+    let error = changed(|g| g.node[3].attribute.push(ints("dilations", &[2, 2])));
+    assert!(matches!(error, ImportError::Unsupported { .. }));
+    let error = changed(|g| g.node[0].attribute.push(ints("dilations", &[1, 9])));
+    assert!(matches!(error, ImportError::Unsupported { .. }));
+    let error = changed(|g| g.node[0].attribute.push(ints("dilations", &[0, 1])));
+    assert!(matches!(error, ImportError::Unsupported { .. }));
+    let error = changed(|g| g.node[0].attribute.push(ints("strides", &[0, 1])));
     assert!(matches!(error, ImportError::Unsupported { .. }));
     let error = changed(|g| g.node[8].input[0] = "later".into());
     assert!(matches!(error, ImportError::Unknown { value, .. } if value == "later"));

@@ -156,6 +156,18 @@ pub fn identity(dimensions: usize) -> Labels {
 }
 
 impl Kind {
+    /// How many numbers come from the file.
+    pub fn parameters(&self) -> usize {
+        match self {
+            Self::Dense { weights, bias, .. } | Self::Conv { weights, bias, .. } => {
+                weights.len() + bias.len()
+            }
+            Self::Combine { bias, .. } => bias.len(),
+            Self::Constant { values } | Self::Embedding { weights: values, .. } => values.len(),
+            _ => 0,
+        }
+    }
+
     /// Values read.
     pub fn inputs(&self) -> Vec<usize> {
         match self {
@@ -219,15 +231,7 @@ impl Graph {
 
     /// Weights and biases.
     pub fn parameters(&self) -> usize {
-        let count = |node: &Node| match &node.kind {
-            Kind::Dense { weights, bias, .. } | Kind::Conv { weights, bias, .. } => {
-                weights.len() + bias.len()
-            }
-            Kind::Combine { bias, .. } => bias.len(),
-            Kind::Constant { values } | Kind::Embedding { weights: values, .. } => values.len(),
-            _ => 0,
-        };
-        self.nodes.iter().map(count).sum()
+        self.nodes.iter().map(|node| node.kind.parameters()).sum()
     }
 
     /// Multiplications of one run, and values that it makes, at most: whoever runs a stranger's model

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::{
-    ImportError,
+    ImportError, MAX_PARAMETERS,
     elementwise::Binary,
     proto::{Attribute, GraphProto, NodeProto},
     tensor::{self, Constant},
@@ -21,6 +21,8 @@ pub(super) struct Context {
     pub(super) masked: HashMap<String, (Value, Mask)>,
     /// Values of all nodes so far.
     pub(super) made: usize,
+    /// Numbers of all constants and nodes so far: a file may have one read by many.
+    held: usize,
     /// How often a name is read.
     readers: HashMap<String, usize>,
 }
@@ -70,7 +72,7 @@ impl Context {
             *readers.entry(name.clone()).or_insert(0) += 1;
         }
         let values = HashMap::from([(input.to_owned(), value)]);
-        Self { graph, constants, values, masked: HashMap::new(), made: 0, readers }
+        Self { graph, constants, values, masked: HashMap::new(), made: 0, held: 0, readers }
     }
 
     /// How often a value of the graph is read, under whatever names: each name but the first was made
@@ -100,10 +102,7 @@ impl Context {
         let operator = if standard { node.op_type.as_str() } else { "" };
         match operator {
             "Constant" => self.constant(node),
-            "Identity" | "Dropout" => {
-                let value = self.raw(node, 0)?;
-                self.alias(node, value)
-            }
+            "Identity" | "Dropout" => self.identity(node),
             "Flatten" | "Reshape" | "Squeeze" | "Unsqueeze" => self.reshape(node),
             "Gemm" => self.gemm(node),
             "MatMul" => self.matmul(node),
@@ -142,7 +141,7 @@ impl Context {
         }
     }
 
-    fn input(node: &NodeProto, place: usize) -> Read<&str> {
+    pub(super) fn input(node: &NodeProto, place: usize) -> Read<&str> {
         match node.input.get(place).filter(|input| !input.is_empty()) {
             Some(input) => Ok(input),
             None => misfit(node, format!("input {place} is missing")),
@@ -219,8 +218,24 @@ impl Context {
         self.define(node, constant)
     }
 
+    /// Makes room for so many more numbers.
+    pub(super) fn hold(&mut self, count: usize) -> Read<()> {
+        self.held = self.held.saturating_add(count);
+        if self.held > 2 * MAX_PARAMETERS { Err(ImportError::Size) } else { Ok(()) }
+    }
+
+    /// Another name, of a value or of a constant that exporters name twice.
+    fn identity(&mut self, node: &NodeProto) -> Read<()> {
+        if let Some(constant) = self.constants.get(Self::input(node, 0)?).cloned() {
+            return self.define(node, constant);
+        }
+        let value = self.raw(node, 0)?;
+        self.alias(node, value)
+    }
+
     /// Gives a name to a constant.
     pub(super) fn define(&mut self, node: &NodeProto, constant: Constant) -> Read<()> {
+        self.hold(constant.len())?;
         self.constants.insert(Self::output(node)?.to_owned(), constant);
         Ok(())
     }
@@ -266,10 +281,10 @@ impl Context {
         if integer(node, "transA", 0) != 0 {
             return unsupported(node, "transA");
         }
-        let transposed = integer(node, "transB", 0) != 0;
+        let turned = integer(node, "transB", 0) != 0;
         let alpha = float(node, "alpha", 1.0);
-        let weights = if transposed { values.to_vec() } else { transpose(values, rows, columns) };
-        let (outputs, inputs) = if transposed { (rows, columns) } else { (columns, rows) };
+        let weights = if turned { values.to_vec() } else { transposed(values, rows, columns) };
+        let (outputs, inputs) = if turned { (rows, columns) } else { (columns, rows) };
         let beta = float(node, "beta", 1.0);
         let bias = self.optional(node, 2, vec![0.0; outputs])?;
         let bias = if bias.len() == 1 { vec![bias[0]; outputs] } else { bias };
@@ -326,7 +341,7 @@ impl Context {
         let value = self.raw(node, 0)?;
         let (shape, values) = self.floats(node, 1)?;
         let &[inputs, outputs] = shape else { return misfit(node, "weights are not a matrix") };
-        let weights = transpose(values, inputs, outputs);
+        let weights = transposed(values, inputs, outputs);
         let kept = value.shape.len() - 1;
         self.dense(node, value, kept, (outputs, inputs), weights, vec![0.0; outputs])
     }
@@ -446,6 +461,6 @@ fn resolve(wanted: &[i64], shape: &[u32]) -> Option<Vec<u32>> {
     (!sizes.is_empty() && product(&sizes) == count).then_some(sizes)
 }
 
-fn transpose(values: &[f32], rows: usize, columns: usize) -> Vec<f32> {
+pub(super) fn transposed(values: &[f32], rows: usize, columns: usize) -> Vec<f32> {
     (0..columns).flat_map(|c| (0..rows).map(move |r| values[r * columns + c])).collect()
 }

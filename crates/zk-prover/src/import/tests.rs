@@ -115,6 +115,37 @@ fn a_network_computes_what_its_operators_say() {
     }
 }
 
+/// Exporters name a tensor twice by Identity, and leave weights to be transposed.
+#[test]
+fn constants_have_other_names_and_orders() {
+    let plain = Graph::from_onnx(&model().encode_to_vec()).unwrap();
+    let mut other = model();
+    let graph = other.graph.as_mut().unwrap();
+    graph.initializer[5] = tensor("g", &[2, 5], &{
+        let rows = ramp(10);
+        (0..10).map(|i| rows[i % 5 * 2 + i / 5]).collect::<Vec<_>>()
+    });
+    graph.node[6].input[1] = "turned".into();
+    graph.node[1].input[3] = "again".into();
+    graph.node.insert(0, node("Identity", &["m"], "again", vec![]));
+    graph.node.insert(0, node("Transpose", &["g"], "turned", vec![ints("perm", &[1, 0])]));
+    let read = Graph::from_onnx(&other.encode_to_vec()).unwrap();
+    assert_eq!(read.run(&ramp(16)), plain.run(&ramp(16)));
+}
+
+/// A small file may have one large tensor read by many nodes.
+#[test]
+fn tensors_that_many_read_are_counted_each_time() {
+    let mut model = model();
+    let graph = model.graph.as_mut().unwrap();
+    graph.initializer.push(tensor("large", &[1 << 20], &vec![0.5; 1 << 20]));
+    for i in 0..129 {
+        graph.node.insert(0, node("Identity", &["large"], &format!("copy{i}"), vec![]));
+    }
+    let error = Graph::from_onnx(&model.encode_to_vec()).unwrap_err();
+    assert!(matches!(error, ImportError::Size), "{error}");
+}
+
 #[test]
 fn what_is_not_supported_is_named() {
     let error = changed(|g| g.node[2].op_type = "Elu".into());

@@ -4,8 +4,11 @@ use probity_zk::{Labels, labels::SUMMED};
 
 use super::{
     ImportError,
-    nodes::{Context, Read, attribute, float, integer, misfit, name, product, unsupported},
+    nodes::{
+        Context, Read, attribute, float, integer, misfit, name, product, transposed, unsupported,
+    },
     proto::NodeProto,
+    tensor::Constant,
     value::{Pending, Value, joint},
 };
 use crate::{
@@ -16,6 +19,15 @@ use crate::{
 impl Context {
     /// Dimensions change places when something reads the value.
     pub(super) fn transpose(&mut self, node: &NodeProto) -> Read<()> {
+        if let Some(Constant::Floats { shape, values }) = self.constants.get(Self::input(node, 0)?)
+        {
+            let order = attribute(node, "perm").map_or(&[1, 0][..], |perm| perm.ints.as_slice());
+            let (&[rows, columns], &[1, 0]) = (shape.as_slice(), order) else {
+                return unsupported(node, "a transposition of this constant");
+            };
+            let values = transposed(values, rows, columns);
+            return self.define(node, Constant::Floats { shape: vec![columns, rows], values });
+        }
         let value = self.raw(node, 0)?;
         let rank = value.shape.len();
         let reversed: Vec<i64> = (0..=rank).rev().filter_map(|i| i64::try_from(i).ok()).collect();

@@ -136,6 +136,7 @@ impl Context {
         if self.made > MAX_VALUES {
             return misfit(node, format!("more than {MAX_VALUES} values"));
         }
+        self.hold(kind.parameters())?;
         self.graph.nodes.push(Node { name: name(node), shape: shape.clone(), kind });
         Ok(Value::plain(self.graph.nodes.len(), shape))
     }

@@ -82,8 +82,8 @@ pub enum ImportError {
         /// Name of the value.
         value: String,
     },
-    /// A dimension without a fixed size.
-    #[error("input `{0}` has a dimension without a fixed size")]
+    /// A dimension without a fixed size, or a fixed batch of several.
+    #[error("input `{0}` has a dimension without a fixed size, or a batch fixed to more than one")]
     Dynamic(String),
     /// A tensor stored in another file.
     #[error("tensor `{0}` is stored in another file, which is not supported")]

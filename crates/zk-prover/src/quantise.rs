@@ -1,6 +1,7 @@
 //! Post-training quantisation: int8 activations per tensor, int8 weights per channel, multipliers in
 //! fixed point, ranges from calibration. Networks that multiply activations have 11 bits for each
-//! of them instead: products and normalisation lose more.
+//! of them instead, as products and normalisation lose more, and so have those of which int8 would
+//! change the outputs too much.
 
 mod builder;
 mod concat;
@@ -17,11 +18,18 @@ use builder::Builder;
 
 /// Names how models are read and quantised. Another name wherever the same files would give another
 /// key: statements about keys say which it was.
-pub const PROCEDURE: &str = "probity-quantise/1";
+pub const PROCEDURE: &str = "probity-quantise/2";
 /// First bytes of a quantised model.
 const QUANTISED_MAGIC: &[u8; 4] = b"PZQ1";
 /// Largest int8 magnitude used: symmetric.
 const TOP: f32 = 127.0;
+/// Bits of activations below the sign: plain, and where more are needed.
+const LOW: u8 = 7;
+const WIDE_LOW: u8 = 10;
+/// Calibration samples that integers are compared with floats on, and the error, to the largest output,
+/// beyond which activations get more bits.
+const COMPARED: usize = 32;
+const MOST_ERROR: f64 = 0.02;
 /// Bits after the point of multipliers that are not weights.
 const SHIFT: u8 = 16;
 /// Least multiplier: rounding it up then costs at most an eighth of the weights' range.
@@ -143,11 +151,42 @@ fn round_i32(x: f32) -> i32 {
 /// Calibrates on inputs and quantises.
 pub fn quantise(graph: &Graph, calibration: &[Vec<f32>]) -> Result<Quantised, QuantiseError> {
     let ranges = calibrate(graph, calibration)?;
-    let mut builder = Builder::new(graph, ranges)?;
-    for index in 0..graph.nodes.len() {
-        builder.node(index)?;
+    let build = |low: u8| {
+        let mut builder = Builder::new(graph, ranges.clone(), low)?;
+        for index in 0..graph.nodes.len() {
+            builder.node(index)?;
+        }
+        builder.finish()
+    };
+    if is_wide(graph) {
+        return build(WIDE_LOW);
     }
-    builder.finish()
+    let narrow = build(LOW)?;
+    let lost = error(graph, &narrow, calibration);
+    if lost <= MOST_ERROR {
+        return Ok(narrow);
+    }
+    let wide = build(WIDE_LOW).ok().filter(|wide| error(graph, wide, calibration) < lost);
+    Ok(wide.unwrap_or(narrow))
+}
+
+/// The mean of each sample's largest error, to the largest output of all.
+fn error(graph: &Graph, quantised: &Quantised, samples: &[Vec<f32>]) -> f64 {
+    let (mut errors, mut largest, mut count) = (0.0, 0f64, 0.0);
+    for sample in samples.iter().take(COMPARED) {
+        let float = graph.run(sample).and_then(|mut values| values.pop());
+        let trace = quantised.model.run(&quantised.encode(sample)).ok();
+        let integer = trace.as_ref().and_then(|trace| trace.outputs.last());
+        let (Some(float), Some(integer)) = (float, integer) else { continue };
+        let pairs = float.iter().map(|x| f64::from(*x)).zip(quantised.decode(integer));
+        let worst = pairs.fold(0f64, |worst, (float, integer)| {
+            largest = largest.max(float.abs());
+            worst.max((float - integer).abs())
+        });
+        errors += worst;
+        count += 1.0;
+    }
+    if largest > 0.0 { errors / count / largest } else { 0.0 }
 }
 
 /// Smallest and largest number of a value, in calibration.

@@ -231,6 +231,15 @@ def last_channel():
     g.save("last_channel", 13, [7, 6, 1], g.add("Gemm", v, g.weights(18, 4), g.vector(4)))
 
 
+def grey():
+    """Operator set 13: a picture without channels, averaged as a whole."""
+    g = Graph(10)
+    v = g.add("Unsqueeze", "x", g.constant(np.array([1], np.int64)))
+    v = g.add("Relu", g.add("Conv", v, g.weights(5, 1, 3, 3), g.vector(5)))
+    v = g.add("Squeeze", g.add("GlobalAveragePool", v), g.constant(np.array([-1, 2], np.int64)))
+    g.save("grey", 13, [20, 19], g.add("Gemm", v, g.weights(5, 4), g.vector(4)))
+
+
 def quantised(name, form):
     """onnxruntime's own quantisation of a model, and what it then computes of the same samples."""
     path, made = (os.path.join(HERE, f"{file}.onnx") for file in (name, f"{name}_{form}"))
@@ -260,6 +269,7 @@ causal()
 windows()
 images()
 last_channel()
+grey()
 quantised("convolution", "qdq")
 quantised("joined", "qdq")
 quantised("convolution", "qoperator")

@@ -1,6 +1,10 @@
 //! Operators over channels, rows and columns.
 
-use probity_zk::{Window, network::MAX_KERNEL};
+use probity_zk::{
+    Window,
+    labels::SUMMED,
+    network::{MAX_KERNEL, MAX_TERMS},
+};
 
 use super::{
     ImportError, MAX_PARAMETERS,
@@ -49,7 +53,12 @@ impl Context {
     pub(super) fn pool(&mut self, node: &NodeProto) -> Read<()> {
         let value = self.image(node)?;
         let whole = match value.shape.as_slice() {
-            [_, rows, columns] if node.op_type == "GlobalAveragePool" => {
+            [channels, rows, columns] if node.op_type == "GlobalAveragePool" => {
+                if rows.max(columns) > &u32::from(MAX_KERNEL) {
+                    let shape = vec![*channels, 1, 1];
+                    let value = self.mean(node, &value, shape, &[0, SUMMED, SUMMED + 1])?;
+                    return self.alias(node, value);
+                }
                 Some([*rows as usize, *columns as usize])
             }
             _ => None,
@@ -60,6 +69,10 @@ impl Context {
         let Windowed { window, shape, padded, beyond } = window(node, &value, whole)?;
         let input = value.index;
         if node.op_type == "MaxPool" {
+            let taps = usize::from(window.kernel[0]) * usize::from(window.kernel[1]);
+            if taps >= MAX_TERMS {
+                return unsupported(node, format!("a maximum of {MAX_TERMS} values or more"));
+            }
             return self.push(node, shape, Kind::MaxPool { input, window });
         }
         if beyond || (padded && integer(node, "count_include_pad", 0) == 0) {

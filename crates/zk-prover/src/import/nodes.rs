@@ -246,7 +246,12 @@ impl Context {
         let value = self.value(node, 0)?;
         let count = product(&value.shape);
         let shape = match node.op_type.as_str() {
-            "Flatten" if integer(node, "axis", 1) == 1 => vec![count],
+            "Flatten"
+                if [1, -i64::try_from(value.shape.len()).unwrap_or(0)]
+                    .contains(&integer(node, "axis", 1)) =>
+            {
+                vec![count]
+            }
             "Reshape" => {
                 let Some(Constant::Integers { values: wanted, .. }) =
                     self.constants.get(Self::input(node, 1)?)
@@ -267,11 +272,54 @@ impl Context {
             {
                 vec![count]
             }
+            "Squeeze" | "Unsqueeze" => self.ones(node, &value)?,
             operator => return unsupported(node, format!("this {operator}")),
         };
         let shape: Vec<u32> =
             shape.into_iter().map(|size| u32::try_from(size).unwrap_or(u32::MAX)).collect();
         self.alias(node, Value::plain(value.index, shape))
+    }
+
+    /// The shape with ones put in or taken out, but for the batch's.
+    fn ones(&self, node: &NodeProto, value: &Value) -> Read<Vec<usize>> {
+        let mut axes = match (attribute(node, "axes"), node.input.get(1)) {
+            (Some(axes), _) => axes.ints.clone(),
+            (None, Some(name)) => match self.constants.get(name) {
+                Some(Constant::Integers { values, .. }) => values.clone(),
+                _ => return unsupported(node, "axes that are not constant"),
+            },
+            (None, None) => return unsupported(node, format!("this {}", node.op_type)),
+        };
+        let more = if node.op_type == "Unsqueeze" { axes.len() } else { 0 };
+        let rank = i64::try_from(value.shape.len() + 1 + more).unwrap_or(i64::MAX);
+        for axis in &mut axes {
+            *axis += if *axis < 0 { rank } else { 0 };
+        }
+        axes.sort_unstable();
+        let mut shape: Vec<usize> = value.shape.iter().map(|size| *size as usize).collect();
+        let place = |axis: &i64| usize::try_from(axis - 1).ok();
+        let places: Option<Vec<usize>> = axes.iter().map(place).collect();
+        let wrong = || misfit(node, format!("{} of {:?} at {axes:?}", node.op_type, value.shape));
+        let Some(places) = places else { return wrong() };
+        if more > 0 {
+            for place in places {
+                if place > shape.len() {
+                    return wrong();
+                }
+                shape.insert(place, 1);
+            }
+        } else {
+            for place in places.into_iter().rev() {
+                if shape.get(place) != Some(&1) {
+                    return wrong();
+                }
+                shape.remove(place);
+            }
+        }
+        if shape.is_empty() {
+            shape.push(1);
+        }
+        Ok(shape)
     }
 
     fn gemm(&mut self, node: &NodeProto) -> Read<()> {
@@ -379,7 +427,10 @@ impl Context {
                 let others = shape.iter().enumerate().filter(|(place, _)| *place != axis);
                 others.map(|(_, size)| *size).collect::<Vec<_>>()
             };
-            if rest(&value.shape) != rest(&first.shape) || !self.is_whole(value) {
+            if !self.is_whole(value) {
+                return unsupported(node, "joining reshaped values");
+            }
+            if rest(&value.shape) != rest(&first.shape) {
                 return misfit(node, format!("{:?} beside {:?}", value.shape, first.shape));
             }
             shape[axis] = shape[axis].saturating_add(value.shape[axis]);

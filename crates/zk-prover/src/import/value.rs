@@ -153,6 +153,20 @@ impl Context {
         }
     }
 
+    /// The mean over dimensions with labels that the shape does not have.
+    pub(super) fn mean(
+        &mut self,
+        node: &NodeProto,
+        value: &Value,
+        shape: Vec<u32>,
+        labels: &[u8],
+    ) -> Read<Value> {
+        #[expect(clippy::cast_precision_loss, reason = "dimensions are small")]
+        let factor = product(&shape) as f32 / product(&value.shape) as f32;
+        let part = Part { input: value.index, labels: value.labels(labels), factor };
+        self.make(node, shape, Kind::Combine { parts: vec![part], bias: vec![] })
+    }
+
     /// A sum of one value alone.
     fn arranged(
         &mut self,

@@ -5,7 +5,7 @@ use probity_zk::{
 };
 
 use super::{
-    LEAST_MULTIPLIER, QuantiseError, Quantised, Range, SHIFT, TOP, Value, is_wide, round_i32,
+    LEAST_MULTIPLIER, QuantiseError, Quantised, Range, SHIFT, TOP, Value, round_i32,
     tables::{CLAMP, POSITIVE, RELU, Tables},
     unit,
     weights::{Floats, layer, raw_layer},
@@ -15,9 +15,6 @@ use crate::graph::{Graph, Kind, Node};
 /// Most committed rows for which shorter rows are used: these open faster and verify slower.
 const ROWS: usize = 8;
 const ROW_BITS: std::ops::RangeInclusive<u8> = 8..=12;
-/// Bits of activations below the sign: plain, and where they are multiplied.
-const LOW: u8 = 7;
-const WIDE_LOW: u8 = 10;
 
 pub(super) struct Builder<'a> {
     pub(super) graph: &'a Graph,
@@ -47,8 +44,11 @@ pub(super) struct After {
 }
 
 impl<'a> Builder<'a> {
-    pub(super) fn new(graph: &'a Graph, ranges: Vec<Range>) -> Result<Self, QuantiseError> {
-        let low = if is_wide(graph) { WIDE_LOW } else { LOW };
+    pub(super) fn new(
+        graph: &'a Graph,
+        ranges: Vec<Range>,
+        low: u8,
+    ) -> Result<Self, QuantiseError> {
         let tables = Tables::new(low);
         let input = Shape::new(&graph.input)?;
         let row_bits = *ROW_BITS.end();

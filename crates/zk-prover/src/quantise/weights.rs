@@ -5,6 +5,9 @@ use probity_zk::model::Weights;
 use super::{LEAST_MULTIPLIER, QuantiseError, Value, round_i8, round_i32, unit};
 use crate::graph::Node;
 
+/// Least multiplier of outputs that are not looked up: nothing but the accumulator's size grows with it.
+const RAW_MULTIPLIER: f32 = 256.0;
+
 /// Integers of a layer with weights.
 pub(super) struct Layer {
     pub(super) weights: Weights,
@@ -86,6 +89,6 @@ pub(super) fn raw_layer(
     from: Value,
 ) -> Result<Layer, QuantiseError> {
     let least = floats.rows().map(|row| unit(largest(row))).fold(f32::INFINITY, f32::min);
-    let scale = least * from.scale / LEAST_MULTIPLIER;
+    let scale = least * from.scale / RAW_MULTIPLIER;
     Ok(Layer { weights: integers(node, floats, from, scale)?, shift: 0, scale })
 }

@@ -41,7 +41,7 @@ fn integers(quantised: &Quantised, input: &[f32]) -> Vec<f64> {
     quantised.decode(trace.outputs.last().unwrap())
 }
 
-const MODELS: [&str; 8] = [
+const MODELS: [&str; 9] = [
     "convolution",
     "transformer",
     "decomposed",
@@ -50,6 +50,7 @@ const MODELS: [&str; 8] = [
     "windows",
     "images",
     "last_channel",
+    "grey",
 ];
 /// As onnxruntime quantised them: pairs of quantisation around each operator, and operators of
 /// integers. Their outputs are those of integers too.

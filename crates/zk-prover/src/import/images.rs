@@ -29,9 +29,13 @@ impl Context {
             }
             Some(_) => return unsupported(node, "these dilations"),
         };
-        let Some((values, [rows, columns])) = dilate(values, [rows, columns], apart) else {
+        let Some(spread) = spread([rows, columns], apart) else {
             return unsupported(node, "a window this large");
         };
+        let most = (outputs * per_group).checked_mul(spread[0] * spread[1]);
+        most.filter(|size| *size <= MAX_PARAMETERS).ok_or(ImportError::Size)?;
+        let values = dilate(values, [rows, columns], apart, spread);
+        let [rows, columns] = spread;
         let groups = usize::try_from(integer(node, "group", 1)).unwrap_or(0);
         if groups == 0 || outputs % groups != 0 || per_group * rows * columns == 0 {
             return misfit(node, format!("{groups} groups of {outputs} outputs"));
@@ -133,7 +137,9 @@ impl Context {
             && value.axes.is_none()
             && self.reads(value.index) <= 1;
         let before = self.graph.nodes.last_mut().filter(|_| alone).map(|node| &mut node.kind);
-        let Some(Kind::Dense { weights, bias, .. } | Kind::Conv { weights, bias, .. }) = before
+        // A product's outputs are its last dimension: channels only where it is the first too.
+        let Some(Kind::Dense { kept: 0, weights, bias, .. } | Kind::Conv { weights, bias, .. }) =
+            before
         else {
             return false;
         };
@@ -251,25 +257,26 @@ fn window(node: &NodeProto, value: &Value, kernel: Option<[usize; 2]>) -> Read<W
     Ok(Windowed { window, shape, padded, beyond })
 }
 
-/// Kernels with so many steps from one weight to the next: zeros stand between. `None` if too large.
-fn dilate(
-    values: &[f32],
-    [rows, columns]: [usize; 2],
-    [down, across]: [usize; 2],
-) -> Option<(Vec<f32>, [usize; 2])> {
-    let spread = |size: usize, step: usize| {
-        let size = size.checked_sub(1)?.checked_mul(step.max(1))? + 1;
+/// A kernel's size with so many steps from one weight to the next; `None` if it is too large.
+fn spread(kernel: [usize; 2], apart: [usize; 2]) -> Option<[usize; 2]> {
+    let one = |size: usize, step: usize| {
+        let size = size.checked_sub(1)?.checked_mul(step)? + 1;
         (size <= usize::from(MAX_KERNEL) && step > 0).then_some(size)
     };
-    let to = [spread(rows, down)?, spread(columns, across)?];
-    let mut spaced = vec![0.0; values.len() / (rows * columns) * to[0] * to[1]];
-    let kernels = spaced.chunks_mut(to[0] * to[1]).zip(values.chunks(rows * columns));
-    for (spaced, kernel) in kernels {
+    Some([one(kernel[0], apart[0])?, one(kernel[1], apart[1])?])
+}
+
+/// Kernels spread out: zeros stand between their weights.
+fn dilate(values: &[f32], from: [usize; 2], apart: [usize; 2], to: [usize; 2]) -> Vec<f32> {
+    let [own, spread] = [from, to].map(|[rows, columns]| rows * columns);
+    let mut spaced = vec![0.0; values.len() / own * spread];
+    for (spaced, kernel) in spaced.chunks_mut(spread).zip(values.chunks(own)) {
         for (place, weight) in kernel.iter().enumerate() {
-            spaced[place / columns * down * to[1] + place % columns * across] = *weight;
+            let [row, column] = [place / from[1] * apart[0], place % from[1] * apart[1]];
+            spaced[row * to[1] + column] = *weight;
         }
     }
-    Some((spaced, to))
+    spaced
 }
 
 /// A grouped convolution's weights as a plain one's: zeros for the other groups' channels.

@@ -133,6 +133,33 @@ fn constants_have_other_names_and_orders() {
     assert_eq!(read.run(&ramp(16)), plain.run(&ramp(16)));
 }
 
+/// A product has as many outputs as there are channels, along another dimension.
+#[test]
+fn factors_by_channel_are_no_product_s() {
+    let mut model = model();
+    let graph = model.graph.as_mut().unwrap();
+    graph.input[0] = value("x", &[1, 4, 2, 3]);
+    let factors = [1.0, 10.0, 100.0, 1000.0];
+    graph.initializer = vec![tensor("w", &[3, 4], &[1.0; 12]), tensor("s", &[4, 1, 1], &factors)];
+    graph.node =
+        vec![node("MatMul", &["x", "w"], "p", vec![]), node("Mul", &["p", "s"], "y", vec![])];
+    let graph = Graph::from_onnx(&model.encode_to_vec()).unwrap();
+    let output = graph.run(&[1.0; 24]).unwrap().pop().unwrap();
+    let expected = factors.iter().flat_map(|factor| [3.0 * factor; 8]);
+    assert_eq!(output, expected.collect::<Vec<_>>());
+}
+
+/// Kernels of a few weights may be spread over many.
+#[test]
+fn spread_kernels_are_counted_before_they_are_made() {
+    let mut model = model();
+    let graph = model.graph.as_mut().unwrap();
+    graph.initializer[0] = tensor("w", &[1 << 10, 1 << 10, 2, 2], &vec![0.5; 1 << 22]);
+    graph.node[0].attribute = vec![ints("dilations", &[15, 15])];
+    let error = Graph::from_onnx(&model.encode_to_vec()).unwrap_err();
+    assert!(matches!(error, ImportError::Size), "{error}");
+}
+
 /// A small file may have one large tensor read by many nodes.
 #[test]
 fn tensors_that_many_read_are_counted_each_time() {

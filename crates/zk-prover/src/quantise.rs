@@ -161,7 +161,10 @@ pub fn quantise(graph: &Graph, calibration: &[Vec<f32>]) -> Result<Quantised, Qu
     if is_wide(graph) {
         return build(WIDE_LOW);
     }
-    let narrow = build(LOW)?;
+    let narrow = match build(LOW) {
+        Ok(narrow) => narrow,
+        Err(error) => return build(WIDE_LOW).map_err(|_| error),
+    };
     let lost = error(graph, &narrow, calibration);
     if lost <= MOST_ERROR {
         return Ok(narrow);

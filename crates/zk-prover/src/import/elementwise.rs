@@ -94,8 +94,14 @@ impl Context {
         let same = scale.len() == 1 && shift.len() == 1;
         if same && let Pending::Function(function) = &value.pending {
             let function = function.clone().times(Function::Constant(scale[0]));
-            let pending = Pending::Function(function.plus(Function::Constant(shift[0])));
-            return Ok(Value { pending, ..value });
+            let function = function.plus(Function::Constant(shift[0]));
+            if !function.is_small() {
+                return unsupported(node, "a function of so many parts");
+            }
+            return Ok(Value { pending: Pending::Function(function), ..value });
+        }
+        if !same {
+            self.hold(2 * scale.len().max(shift.len()))?;
         }
         let value = match &value.pending {
             // Along the last dimension as the graph has it.
@@ -198,8 +204,11 @@ impl Context {
             && plain != [true, true]
             && let (Some(f), Some(g)) = (a.pending.function(), b.pending.function())
         {
-            let pending = Pending::Function(binary.join(f, g));
-            return Ok(Value { pending, ..a });
+            let function = binary.join(f, g);
+            if !function.is_small() {
+                return unsupported(node, "a function of so many parts");
+            }
+            return Ok(Value { pending: Pending::Function(function), ..a });
         }
         let b = match (binary, b.pending.function()) {
             (Binary::Div, Some(function)) => {
@@ -210,7 +219,9 @@ impl Context {
             _ => b,
         };
         let a = self.settle(node, a)?;
+        let a = self.laid_out(node, a)?;
         let b = self.settle(node, b)?;
+        let b = self.laid_out(node, b)?;
         let Some(shape) = joint(&a.shape, &b.shape) else {
             return misfit(node, format!("{:?} with {:?}", a.shape, b.shape));
         };
@@ -276,7 +287,13 @@ impl Context {
     pub(super) fn leaky(&mut self, node: &NodeProto) -> Read<()> {
         let value = self.value(node, 0)?;
         let alpha = float(node, "alpha", 0.01);
+        if (alpha - 1.0).abs() < f32::EPSILON {
+            return self.alias(node, value);
+        }
         let positive = self.rectified(node, &value, None)?;
+        if alpha.abs() < f32::EPSILON {
+            return self.alias(node, positive);
+        }
         let own = self.graph.shape(value.index).to_vec();
         let part = |index, factor| Part::whole(index, own.len(), factor);
         let parts = vec![part(value.index, alpha), part(positive.index, 1.0 - alpha)];
@@ -292,6 +309,9 @@ impl Context {
         } else {
             (float(node, "alpha", 0.2), float(node, "beta", 0.5))
         };
+        if alpha.abs() < f32::EPSILON {
+            return unsupported(node, "a slope of zero");
+        }
         let value = self.value(node, 0)?;
         let own = self.graph.shape(value.index).to_vec();
         let parts = vec![Part::whole(value.index, own.len(), alpha)];
@@ -346,6 +366,7 @@ impl Context {
         } else {
             self.settle(node, value)?
         };
+        let value = self.laid_out(node, value)?;
         if !self.is_whole(&value) {
             return unsupported(node, "a mean of a reshaped value");
         }

@@ -65,8 +65,8 @@ impl Context {
     fn place(&mut self, node: &NodeProto, axis: i64, place: i64) -> Read<()> {
         let value = self.value(node, 0)?;
         let rank = value.shape.len();
-        let from_behind = axis + i64::try_from(rank + 1).unwrap_or(i64::MAX);
-        let axis = usize::try_from(if axis < 0 { from_behind } else { axis } - 1);
+        let from_behind = axis.saturating_add(i64::try_from(rank + 1).unwrap_or(i64::MAX));
+        let axis = usize::try_from(if axis < 0 { from_behind } else { axis }.saturating_sub(1));
         let Some(axis) = axis.ok().filter(|axis| *axis < rank && rank > 1 && self.is_whole(&value))
         else {
             return unsupported(node, "a place of this dimension");

@@ -24,9 +24,7 @@ impl Context {
         };
         let apart = match attribute(node, "dilations").map(|a| a.ints.as_slice()) {
             None | Some([]) => [1; 2],
-            Some(&[down, across]) => {
-                [down, across].map(|step| usize::try_from(step).unwrap_or(usize::MAX))
-            }
+            Some(&[down, across]) => [down, across].map(|step| usize::try_from(step).unwrap_or(0)),
             Some(_) => return unsupported(node, "these dilations"),
         };
         let Some(spread) = spread([rows, columns], apart) else {
@@ -143,7 +141,8 @@ impl Context {
         else {
             return false;
         };
-        if bias.len() != scale.len() {
+        let along = value.shape.first().is_some_and(|size| *size as usize == scale.len());
+        if bias.len() != scale.len() || !along {
             return false;
         }
         let inner = weights.len() / bias.len();
@@ -238,6 +237,9 @@ fn window(node: &NodeProto, value: &Value, kernel: Option<[usize; 2]>) -> Read<W
             b"SAME_LOWER" => [lacking.max(0) - half, half],
             _ => return unsupported(node, "this auto_pad"),
         };
+        if node.op_type == "MaxPool" && before.max(after) >= kernel {
+            return unsupported(node, "a maximum over nothing but padding");
+        }
         let room = size + before + after - kernel;
         if room < 0 {
             return misfit(node, format!("a kernel of {kernel:?} over {:?}", value.shape));
@@ -260,7 +262,7 @@ fn window(node: &NodeProto, value: &Value, kernel: Option<[usize; 2]>) -> Read<W
 /// A kernel's size with so many steps from one weight to the next; `None` if it is too large.
 fn spread(kernel: [usize; 2], apart: [usize; 2]) -> Option<[usize; 2]> {
     let one = |size: usize, step: usize| {
-        let size = size.checked_sub(1)?.checked_mul(step)? + 1;
+        let size = size.checked_sub(1)?.checked_mul(step)?.checked_add(1)?;
         (size <= usize::from(MAX_KERNEL) && step > 0).then_some(size)
     };
     Some([one(kernel[0], apart[0])?, one(kernel[1], apart[1])?])

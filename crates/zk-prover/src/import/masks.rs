@@ -83,6 +83,7 @@ impl Context {
         if kept.chunks(row).any(|row| !row.contains(&true)) {
             return unsupported(node, "a mask that leaves nothing of a row");
         }
+        self.hold(kept.len())?;
         let output = Self::output(node)?.to_owned();
         self.masked.insert(output, (scores, Mask { shape, kept }));
         Ok(())

@@ -100,6 +100,14 @@ impl Context {
     pub(super) fn node(&mut self, node: &NodeProto) -> Read<()> {
         let standard = node.domain.is_empty() || node.domain == "ai.onnx";
         let operator = if standard { node.op_type.as_str() } else { "" };
+        let known = |name: &String| {
+            self.values.contains_key(name)
+                || self.constants.contains_key(name)
+                || self.masked.contains_key(name)
+        };
+        if node.output.iter().any(|name| !name.is_empty() && known(name)) {
+            return misfit(node, "it gives a name to a second value");
+        }
         match operator {
             "Constant" => self.constant(node),
             "Identity" | "Dropout" => self.identity(node),
@@ -266,12 +274,6 @@ impl Context {
                 }
                 shape.into_iter().map(|size| size as usize).collect()
             }
-            // Values of which at most one dimension is not 1 lie in a line.
-            "Squeeze" | "Unsqueeze"
-                if value.shape.iter().filter(|size| **size > 1).count() <= 1 =>
-            {
-                vec![count]
-            }
             "Squeeze" | "Unsqueeze" => self.ones(node, &value)?,
             operator => return unsupported(node, format!("this {operator}")),
         };
@@ -288,6 +290,10 @@ impl Context {
                 Some(Constant::Integers { values, .. }) => values.clone(),
                 _ => return unsupported(node, "axes that are not constant"),
             },
+            (None, None) if node.op_type == "Squeeze" => {
+                let ones = (1..).zip(&value.shape).filter(|(_, size)| **size == 1);
+                ones.map(|(axis, _)| axis).collect()
+            }
             (None, None) => return unsupported(node, format!("this {}", node.op_type)),
         };
         let more = if node.op_type == "Unsqueeze" { axes.len() } else { 0 };
@@ -410,14 +416,15 @@ impl Context {
     fn concat(&mut self, node: &NodeProto) -> Read<()> {
         let mut values = vec![];
         for place in 0..node.input.len() {
-            values.push(self.value(node, place)?);
+            let value = self.value(node, place)?;
+            values.push(self.laid_out(node, value)?);
         }
         let Some(first) = values.first() else { return misfit(node, "nothing to join") };
         let mut shape = first.shape.clone();
         let axis = if shape.len() == 3 { 0 } else { shape.len() - 1 };
         let wanted = integer(node, "axis", 0);
         let own = i64::try_from(axis + 1).unwrap_or(i64::MAX);
-        let from_behind = wanted + i64::try_from(shape.len() + 1).unwrap_or(i64::MAX);
+        let from_behind = wanted.saturating_add(i64::try_from(shape.len() + 1).unwrap_or(i64::MAX));
         if shape.len() > 3 || (wanted != own && from_behind != own) {
             return unsupported(node, format!("joining along dimension {wanted}"));
         }

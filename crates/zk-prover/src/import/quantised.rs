@@ -79,6 +79,9 @@ impl Context {
             return Ok(value);
         }
         let limit = 255.0 * scale;
+        if limit <= 0.0 {
+            return unsupported(node, "a scale that is not positive");
+        }
         if self.limit(value.index).is_some_and(|known| known <= limit * 1.001) {
             return Ok(value);
         }

@@ -56,6 +56,10 @@ pub(super) fn read(tensor: TensorProto) -> Result<Constant, ImportError> {
         .map_err(|_| wrong())?;
     let count =
         shape.iter().try_fold(1usize, |count, size| count.checked_mul(*size)).ok_or_else(wrong)?;
+    // What has no values has no other dimensions either.
+    if count == 0 && shape.len() > 1 {
+        return Err(wrong());
+    }
     let raw = &tensor.raw_data;
     let constant = match tensor.data_type {
         FLOAT if raw.is_empty() => Constant::Floats { shape, values: tensor.float_data.clone() },

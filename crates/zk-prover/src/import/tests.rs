@@ -149,6 +149,51 @@ fn factors_by_channel_are_no_product_s() {
     assert_eq!(output, expected.collect::<Vec<_>>());
 }
 
+/// As many channels as columns: a factor for each channel is none for each column.
+#[test]
+fn channels_are_excited_and_not_columns() {
+    let mut model = model();
+    let graph = model.graph.as_mut().unwrap();
+    graph.input[0] = value("x", &[1, 2, 2, 2]);
+    let axes = TensorProto {
+        name: "axes".into(),
+        dims: vec![2],
+        data_type: 7,
+        raw_data: [2i64, 3].iter().flat_map(|axis| axis.to_le_bytes()).collect(),
+        ..TensorProto::default()
+    };
+    graph.initializer = vec![tensor("w", &[2, 2], &[1.0, 0.0, 0.0, 10.0]), axes];
+    graph.node = vec![
+        node("GlobalAveragePool", &["x"], "a", vec![]),
+        node("Flatten", &["a"], "f", vec![]),
+        node("Gemm", &["f", "w"], "g", vec![]),
+        node("Unsqueeze", &["g", "axes"], "u", vec![]),
+        node("Mul", &["x", "u"], "y", vec![]),
+    ];
+    let graph = Graph::from_onnx(&model.encode_to_vec()).unwrap();
+    let output = graph.run(&[1.0, 1.0, 1.0, 1.0, 2.0, 2.0, 2.0, 2.0]).unwrap().pop().unwrap();
+    assert_eq!(output, [1.0, 1.0, 1.0, 1.0, 40.0, 40.0, 40.0, 40.0]);
+}
+
+#[test]
+fn names_are_given_once() {
+    let error = changed(|g| g.node[8].output[0] = "r".into());
+    assert!(error.to_string().contains("a name to a second value"), "{error}");
+    let error = changed(|g| g.node[2].output[0] = "w".into());
+    assert!(error.to_string().contains("a name to a second value"), "{error}");
+}
+
+/// A tensor of nothing may not say how much nothing it has.
+#[test]
+fn tensors_without_values_have_no_other_dimensions() {
+    for dims in [[0, 1 << 62], [1 << 62, 0]] {
+        let error = changed(|g| {
+            g.initializer[5] = TensorProto { dims: dims.to_vec(), ..tensor("g", &[0], &[]) };
+        });
+        assert!(matches!(error, ImportError::Tensor(_)), "{error}");
+    }
+}
+
 /// Kernels of a few weights may be spread over many.
 #[test]
 fn spread_kernels_are_counted_before_they_are_made() {
@@ -190,7 +235,11 @@ fn what_is_not_supported_is_named() {
     assert!(matches!(error, ImportError::Unsupported { .. }));
     let error = changed(|g| g.node[0].attribute.push(ints("dilations", &[1, 9])));
     assert!(matches!(error, ImportError::Unsupported { .. }));
-    let error = changed(|g| g.node[0].attribute.push(ints("dilations", &[0, 1])));
+    for step in [0, -1, i64::MAX, 6_148_914_691_236_517_205] {
+        let error = changed(|g| g.node[0].attribute.push(ints("dilations", &[step, 1])));
+        assert!(matches!(error, ImportError::Unsupported { .. }), "{step}");
+    }
+    let error = changed(|g| g.node[3].attribute.push(ints("pads", &[2, 0, 0, 0])));
     assert!(matches!(error, ImportError::Unsupported { .. }));
     let error = changed(|g| g.node[0].attribute.push(ints("strides", &[0, 1])));
     assert!(matches!(error, ImportError::Unsupported { .. }));
@@ -213,7 +262,7 @@ fn hostile_tensors_are_refused() {
     let error = changed(|g| g.initializer[0].dims = vec![i64::MAX, 4, 4]);
     assert!(matches!(error, ImportError::Tensor(_)));
     let error = changed(|g| g.initializer[0] = tensor("w", &[0, 1, 3, 3], &[]));
-    assert!(matches!(error, ImportError::Shape { .. }));
+    assert!(matches!(error, ImportError::Tensor(_)));
     let error = changed(|g| g.initializer[5] = tensor("g", &[2, 5], &ramp(10)));
     assert!(matches!(error, ImportError::Shape { .. }));
     for dims in

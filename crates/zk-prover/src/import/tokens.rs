@@ -33,7 +33,7 @@ impl Context {
         let reversed: Vec<i64> = (0..=rank).rev().filter_map(|i| i64::try_from(i).ok()).collect();
         let order = attribute(node, "perm").map_or(reversed, |perm| perm.ints.clone());
         let axes: Option<Vec<usize>> =
-            order.iter().skip(1).map(|axis| usize::try_from(axis - 1).ok()).collect();
+            order.iter().skip(1).map(|axis| usize::try_from(axis.saturating_sub(1)).ok()).collect();
         let mut sorted = axes.clone().unwrap_or_default();
         sorted.sort_unstable();
         let Some(axes) =
@@ -116,6 +116,7 @@ impl Context {
             Some((scores, mask)) => (self.settle(node, scores)?, Some(mask)),
             None => (self.value(node, 0)?, None),
         };
+        let value = self.laid_out(node, value)?;
         let rank = i64::try_from(value.shape.len()).unwrap_or(i64::MAX);
         let axis = integer(node, "axis", -1);
         if (axis != -1 && axis != rank) || !self.is_whole(&value) {

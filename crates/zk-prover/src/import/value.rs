@@ -186,6 +186,7 @@ impl Context {
         if value.axes.is_none() && value.pending == Pending::Nothing {
             return Ok(value);
         }
+        let value = self.laid_out(node, value)?;
         if !self.is_whole(&value) {
             return unsupported(node, "a reshaped value here");
         }

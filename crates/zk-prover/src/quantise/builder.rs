@@ -345,14 +345,22 @@ pub(super) fn fixed(node: &Node, factor: f32) -> Result<i32, QuantiseError> {
     }
 }
 
+/// Bits after the point of factors that 16 would round too much.
+pub(super) const SMALL_SHIFT: u8 = 24;
+
+/// Whether a factor is one of these.
+pub(super) fn is_small(factor: f32) -> bool {
+    factor.abs() * 2f32.powi(SHIFT.into()) < 64.0 * LEAST_MULTIPLIER
+}
+
 /// A factor with 16 bits after the point, or 24 if it is small, and how many.
 pub(super) fn fixed_small(node: &Node, factor: f32) -> Result<(i32, u8), QuantiseError> {
-    if factor.abs() * 2f32.powi(SHIFT.into()) >= 64.0 * LEAST_MULTIPLIER {
+    if !is_small(factor) {
         return Ok((fixed(node, factor)?, SHIFT));
     }
-    let scaled = factor * 2f32.powi(24);
+    let scaled = factor * 2f32.powi(SMALL_SHIFT.into());
     if scaled.abs() >= 1.0 {
-        Ok((round_i32(scaled), 24))
+        Ok((round_i32(scaled), SMALL_SHIFT))
     } else {
         Err(QuantiseError::Scale { layer: node.name.clone(), scale: factor })
     }

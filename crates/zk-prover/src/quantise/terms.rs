@@ -4,7 +4,7 @@ use probity_zk::{Labels, Term, labels::SUMMED};
 
 use super::{
     QuantiseError, SHIFT, Value,
-    builder::{After, Builder, fixed, fixed_small},
+    builder::{After, Builder, SMALL_SHIFT, fixed, fixed_small, is_small},
     round_i32,
     tables::CLAMP,
 };
@@ -49,10 +49,15 @@ impl Builder<'_> {
         let positive = parts.iter().all(|p| p.factor >= 0.0 && !self.value(p.input).negative)
             && bias.iter().all(|bias| *bias >= 0.0);
         let after = self.after(index, positive);
+        let factor = |part: &Part| self.value(part.input).scale * part.factor / after.unit;
+        // The mean of many: rounding its factor to 16 bits behind the point would change it.
+        let small = bias.is_empty() && parts.iter().all(|part| is_small(factor(part)));
+        let factors: Vec<f32> = parts.iter().map(factor).collect();
         let mut terms = vec![];
-        for part in parts {
+        for (part, factor) in parts.iter().zip(factors) {
             let from = self.value(part.input);
-            let coefficient = fixed(node, from.scale * part.factor / after.unit)?;
+            let coefficient =
+                if small { fixed_small(node, factor)?.0 } else { fixed(node, factor)? };
             terms.push(if part.labels == same {
                 Term::Scale { input: from.tensor, coefficient }
             } else {
@@ -63,7 +68,8 @@ impl Builder<'_> {
         let units = bias.iter().map(|bias| round_i32(bias / after.unit * one)).collect();
         let bias = (!bias.is_empty()).then_some((everywhere(node), units));
         let table = Some(after.table);
-        let value = self.emit(node, &node.shape, (terms, bias), (SHIFT, table), after.value)?;
+        let shift = if small { SMALL_SHIFT } else { SHIFT };
+        let value = self.emit(node, &node.shape, (terms, bias), (shift, table), after.value)?;
         self.alias(value);
         self.reached(node, after)
     }

@@ -88,7 +88,10 @@ pub(super) fn raw_layer(
     floats: Floats<'_>,
     from: Value,
 ) -> Result<Layer, QuantiseError> {
-    let least = floats.rows().map(|row| unit(largest(row))).fold(f32::INFINITY, f32::min);
-    let scale = least * from.scale / RAW_MULTIPLIER;
+    let units = || floats.rows().map(|row| unit(largest(row)));
+    let least = units().fold(f32::INFINITY, f32::min) / RAW_MULTIPLIER;
+    // No multiplier of 2^22, and no bias of 2^46.
+    let most = units().fold(0.0, f32::max) / 2f32.powi(22);
+    let scale = (least.max(most) * from.scale).max(largest(floats.bias) / 2f32.powi(46));
     Ok(Layer { weights: integers(node, floats, from, scale)?, shift: 0, scale })
 }

@@ -1,6 +1,6 @@
 //! ONNX's nodes, one by one.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::{
     ImportError, MAX_PARAMETERS,
@@ -23,6 +23,8 @@ pub(super) struct Context {
     pub(super) made: usize,
     /// Numbers of all constants and nodes so far: a file may have one read by many.
     held: usize,
+    /// Names of values from which all dimensions of one were taken, the batch's too.
+    bare: HashSet<String>,
     /// How often a name is read.
     readers: HashMap<String, usize>,
 }
@@ -72,7 +74,16 @@ impl Context {
             *readers.entry(name.clone()).or_insert(0) += 1;
         }
         let values = HashMap::from([(input.to_owned(), value)]);
-        Self { graph, constants, values, masked: HashMap::new(), made: 0, held: 0, readers }
+        Self {
+            graph,
+            constants,
+            values,
+            masked: HashMap::new(),
+            made: 0,
+            held: 0,
+            bare: HashSet::new(),
+            readers,
+        }
     }
 
     /// How often a value of the graph is read, under whatever names: each name but the first was made
@@ -171,6 +182,9 @@ impl Context {
         if self.constants.get(value).is_some_and(|constant| !constant.is_finite()) {
             return Err(ImportError::NotFinite(value.to_owned()));
         }
+        if self.bare.contains(value) && !matches!(node.op_type.as_str(), "Unsqueeze" | "Reshape") {
+            return unsupported(node, "a value without its batch");
+        }
         let unknown = || ImportError::Unknown { node: name(node), value: value.to_owned() };
         self.values.get(value).cloned().ok_or_else(unknown)
     }
@@ -219,10 +233,19 @@ impl Context {
     }
 
     fn constant(&mut self, node: &NodeProto) -> Read<()> {
-        let Some(value) = attribute(node, "value").and_then(|attribute| attribute.t.clone()) else {
-            return unsupported(node, "a constant without a tensor");
+        let [attribute] = node.attribute.as_slice() else {
+            return unsupported(node, "a constant of several attributes");
         };
-        let constant = tensor::read(value)?;
+        let floats = |shape, values| Constant::Floats { shape, values };
+        let integers = |shape, values| Constant::Integers { shape, values, least: i64::MIN };
+        let constant = match (attribute.name.as_str(), &attribute.t) {
+            ("value", Some(tensor)) => tensor::read(tensor.clone())?,
+            ("value_float", _) => floats(vec![], vec![attribute.f]),
+            ("value_floats", _) => floats(vec![attribute.floats.len()], attribute.floats.clone()),
+            ("value_int", _) => integers(vec![], vec![attribute.i]),
+            ("value_ints", _) => integers(vec![attribute.ints.len()], attribute.ints.clone()),
+            _ => return unsupported(node, "a constant without numbers"),
+        };
         self.define(node, constant)
     }
 
@@ -283,7 +306,7 @@ impl Context {
     }
 
     /// The shape with ones put in or taken out, but for the batch's.
-    fn ones(&self, node: &NodeProto, value: &Value) -> Read<Vec<usize>> {
+    fn ones(&mut self, node: &NodeProto, value: &Value) -> Read<Vec<usize>> {
         let mut axes = match (attribute(node, "axes"), node.input.get(1)) {
             (Some(axes), _) => axes.ints.clone(),
             (None, Some(name)) => match self.constants.get(name) {
@@ -291,12 +314,19 @@ impl Context {
                 _ => return unsupported(node, "axes that are not constant"),
             },
             (None, None) if node.op_type == "Squeeze" => {
+                self.bare.insert(Self::output(node)?.to_owned());
                 let ones = (1..).zip(&value.shape).filter(|(_, size)| **size == 1);
                 ones.map(|(axis, _)| axis).collect()
             }
             (None, None) => return unsupported(node, format!("this {}", node.op_type)),
         };
         let more = if node.op_type == "Unsqueeze" { axes.len() } else { 0 };
+        if self.bare.contains(Self::input(node, 0)?) {
+            return match axes.as_slice() {
+                [0] => Ok(value.shape.iter().map(|size| *size as usize).collect()),
+                _ => unsupported(node, "a value without its batch"),
+            };
+        }
         let rank = i64::try_from(value.shape.len() + 1 + more).unwrap_or(i64::MAX);
         for axis in &mut axes {
             *axis += if *axis < 0 { rank } else { 0 };
@@ -454,6 +484,7 @@ impl Context {
                 let value = self.rectified(node, &input, limit)?;
                 self.alias(node, value)
             }
+            (None, None) => self.alias(node, input),
             bounds => unsupported(node, format!("clipping to {bounds:?}, not from 0")),
         }
     }

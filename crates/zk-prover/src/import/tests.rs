@@ -175,6 +175,37 @@ fn channels_are_excited_and_not_columns() {
     assert_eq!(output, [1.0, 1.0, 1.0, 1.0, 40.0, 40.0, 40.0, 40.0]);
 }
 
+/// What has lost its batch gets it back, or is read by nothing else.
+#[test]
+fn values_without_their_batch() {
+    let read = |change: &dyn Fn(&mut GraphProto)| {
+        let mut model = model();
+        let graph = model.graph.as_mut().unwrap();
+        graph.input[0] = value("x", &[1, 2, 2, 2]);
+        graph.initializer = vec![tensor("w", &[2, 2], &[1.0, 0.0, 0.0, 10.0])];
+        graph.node = vec![
+            node("GlobalAveragePool", &["x"], "a", vec![]),
+            node("Squeeze", &["a"], "s", vec![]),
+            node("Constant", &[], "axes", vec![ints("value_ints", &[0])]),
+            node("Unsqueeze", &["s", "axes"], "u", vec![]),
+            node("Gemm", &["u", "w"], "y", vec![]),
+        ];
+        change(graph);
+        Graph::from_onnx(&model.encode_to_vec())
+    };
+    let graph = read(&|_| ()).unwrap();
+    let output = graph.run(&[1.0, 1.0, 1.0, 1.0, 2.0, 2.0, 2.0, 2.0]).unwrap().pop().unwrap();
+    assert_eq!(output, [1.0, 20.0]);
+    for change in [
+        &|graph: &mut GraphProto| graph.node[4].input[0] = "s".into(),
+        &|graph: &mut GraphProto| graph.node[2].attribute[0].ints = vec![1],
+    ] as [&dyn Fn(&mut GraphProto); 2]
+    {
+        let error = read(change).unwrap_err();
+        assert!(error.to_string().contains("without its batch"), "{error}");
+    }
+}
+
 #[test]
 fn names_are_given_once() {
     let error = changed(|g| g.node[8].output[0] = "r".into());

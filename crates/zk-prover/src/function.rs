@@ -20,6 +20,8 @@ pub enum Unary {
     Tanh,
     /// Logistic function.
     Sigmoid,
+    /// What is above zero.
+    Positive,
 }
 
 /// A function of one number, made of others.
@@ -66,6 +68,30 @@ impl Function {
         Self::Of(unary, Arc::new(self))
     }
 
+    /// Times a constant.
+    #[must_use]
+    pub fn by(self, factor: f32) -> Self {
+        self.times(Self::Constant(factor))
+    }
+
+    /// Plus a constant.
+    #[must_use]
+    pub fn and(self, more: f32) -> Self {
+        self.plus(Self::Constant(more))
+    }
+
+    /// No less than a constant.
+    #[must_use]
+    pub fn at_least(self, low: f32) -> Self {
+        self.and(-low).then(Unary::Positive).and(low)
+    }
+
+    /// No more than a constant.
+    #[must_use]
+    pub fn at_most(self, high: f32) -> Self {
+        self.by(-1.0).at_least(-high).by(-1.0)
+    }
+
     /// `x · x`.
     pub fn square() -> Self {
         Self::Input.times(Self::Input)
@@ -106,6 +132,7 @@ impl Function {
                     Unary::Sqrt => x.sqrt(),
                     Unary::Tanh => libm::tanh(x),
                     Unary::Sigmoid => 1.0 / (1.0 + libm::exp(-x)),
+                    Unary::Positive => x.max(0.0),
                 }
             }
         }
@@ -124,6 +151,37 @@ pub fn gelu(by_tanh: bool) -> Function {
     x().times(inner.plus(Function::Constant(1.0))).times(Function::Constant(0.5))
 }
 
+/// What is above zero.
+fn positive() -> Function {
+    Function::Input.then(Unary::Positive)
+}
+
+/// Magnitude.
+pub fn magnitude() -> Function {
+    positive().plus(Function::Input.by(-1.0).then(Unary::Positive))
+}
+
+/// `gamma x` above zero, `gamma alpha (exp(x / width) − 1)` below.
+pub fn elu(alpha: f32, gamma: f32, width: f32) -> Function {
+    let below = Function::Input.at_most(0.0).by(1.0 / width).then(Unary::Exp).and(-1.0);
+    positive().plus(below.by(alpha)).by(gamma)
+}
+
+/// `ln(1 + exp x)`.
+pub fn softplus() -> Function {
+    positive().plus(magnitude().by(-1.0).then(Unary::Exp).and(1.0).then(Unary::Log))
+}
+
+/// `x / (1 + |x|)`.
+pub fn softsign() -> Function {
+    Function::Input.over(magnitude().and(1.0))
+}
+
+/// `x tanh softplus x`.
+pub fn mish() -> Function {
+    Function::Input.times(softplus().then(Unary::Tanh))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -139,6 +197,20 @@ mod tests {
         near(inverse_root.at(4.0), 0.5);
         near(Function::Power(Arc::new(Function::Input), -0.5).at(4.0), 0.5);
         near(Function::Input.times(Function::Input.then(Unary::Sigmoid)).at(2.0), 1.761_594);
+        for (function, below, above) in [
+            (magnitude(), 2.0, 3.0),
+            (elu(1.0, 1.0, 1.0), -0.864_665, 3.0),
+            (elu(1.673_263, 1.050_701, 1.0), -1.520_166, 3.152_103),
+            (elu(2.0, 1.0, 2.0), -1.264_241, 3.0),
+            (softplus(), 0.126_928, 3.048_587),
+            (softsign(), -0.666_667, 0.75),
+            (mish(), -0.252_501, 2.986_535),
+            (Function::Input.at_least(-1.5).at_most(2.5), -1.5, 2.5),
+        ] {
+            near(function.at(-2.0), below);
+            near(function.at(3.0), above);
+        }
+        assert_eq!(softplus().at(800.0).to_bits(), 800f64.to_bits());
     }
 
     #[test]

@@ -87,6 +87,11 @@ pub enum Kind {
         /// Which numbers count, where not all do.
         mask: Option<Mask>,
     },
+    /// The logarithm of the sum of exponentials along the last dimension, of which one is left.
+    LogSumExp {
+        /// Value read.
+        input: usize,
+    },
     /// A row of a table for each number; zeros for one that names none.
     Embedding {
         /// Value read.
@@ -177,6 +182,7 @@ impl Kind {
             | Self::AveragePool { input, .. }
             | Self::Function { input, .. }
             | Self::Softmax { input, .. }
+            | Self::LogSumExp { input }
             | Self::Embedding { input, .. }
             | Self::Relu { input, .. } => vec![*input],
             Self::Combine { parts, .. } => parts.iter().map(|part| part.input).collect(),
@@ -197,6 +203,7 @@ impl Kind {
             | Self::AveragePool { input, .. }
             | Self::Function { input, .. }
             | Self::Softmax { input, .. }
+            | Self::LogSumExp { input }
             | Self::Embedding { input, .. }
             | Self::Relu { input, .. } => vec![input],
             Self::Combine { parts, .. } => parts.iter_mut().map(|part| &mut part.input).collect(),
@@ -263,6 +270,7 @@ impl Graph {
                 Kind::Product { inputs: [a, b], labels, .. } => {
                     steps(&labels[0], *a).max(steps(&labels[1], *b))
                 }
+                Kind::LogSumExp { input } => count(self.shape(*input)),
                 _ => own,
             };
             work = work.saturating_add(more);
@@ -338,6 +346,10 @@ impl Graph {
                 let rows = rows.map(|(i, scores)| softmax(scores, |place| keeps(i * row + place)));
                 Some(rows.flatten().collect())
             }
+            Kind::LogSumExp { input } => {
+                let row = *self.shape(*input).last()? as usize;
+                Some(values.get(*input)?.chunks(row).map(log_sum).collect())
+            }
             Kind::Embedding { input, weights } => {
                 let width = *node.shape.last()? as usize;
                 let row = |x: &f32| {
@@ -346,24 +358,31 @@ impl Graph {
                 };
                 Some(values.get(*input)?.iter().flat_map(row).collect())
             }
-            Kind::Concat { inputs, axis } => {
-                let run = |input: &usize| size(self.shape(*input).get(*axis..).unwrap_or_default());
-                let rows = size(node.shape.get(..*axis)?);
-                let mut joined = vec![];
-                for row in 0..rows {
-                    for input in inputs {
-                        let run = run(input);
-                        joined.extend(values.get(*input)?.get(row * run..(row + 1) * run)?);
-                    }
-                }
-                Some(joined)
-            }
+            Kind::Concat { inputs, axis } => self.side_by_side(node, values, inputs, *axis),
             Kind::Constant { values } => Some(values.clone()),
             Kind::Relu { input, limit } => {
                 let limit = limit.unwrap_or(f32::MAX);
                 Some(values.get(*input)?.iter().map(|x| x.clamp(0.0, limit)).collect())
             }
         }
+    }
+
+    fn side_by_side(
+        &self,
+        node: &Node,
+        values: &[Vec<f32>],
+        inputs: &[usize],
+        axis: usize,
+    ) -> Option<Vec<f32>> {
+        let run = |input: &usize| size(self.shape(*input).get(axis..).unwrap_or_default());
+        let mut joined = vec![];
+        for row in 0..size(node.shape.get(..axis)?) {
+            for input in inputs {
+                let run = run(input);
+                joined.extend(values.get(*input)?.get(row * run..(row + 1) * run)?);
+            }
+        }
+        Some(joined)
     }
 
     fn pool(
@@ -401,6 +420,12 @@ fn softmax(row: &[f32], keeps: impl Fn(usize) -> bool) -> Vec<f32> {
     let powers: Vec<f32> = row.iter().enumerate().map(power).collect();
     let sum: f32 = powers.iter().sum();
     powers.into_iter().map(|power| power / sum).collect()
+}
+
+fn log_sum(row: &[f32]) -> f32 {
+    let largest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let sum: f32 = row.iter().map(|x| libm::expf(x - largest)).sum();
+    largest + libm::logf(sum)
 }
 
 fn convolve(

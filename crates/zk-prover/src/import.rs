@@ -1,6 +1,8 @@
 //! Reading models: ONNX (opset 13 to 21) and the built-in trainer's safetensors.
 
+mod constants;
 mod elementwise;
+mod functions;
 mod gather;
 mod images;
 mod masks;
@@ -27,11 +29,13 @@ use nodes::Context;
 use proto::{GraphProto, ModelProto, ValueInfo};
 
 /// Operators that are read.
-pub const SUPPORTED: &str = "Add, AveragePool, BatchNormalization, Clip, Concat, Constant, Conv, DequantizeLinear, \
-     Div, Dropout, Erf, Exp, Flatten, Gather, Gelu, Gemm, GlobalAveragePool, HardSigmoid, HardSwish, Identity, LayerNormalization, \
-     LeakyRelu, Log, MatMul, MaxPool, \
-     Mul, Neg, Pow, QLinearConv, QLinearMatMul, QuantizeLinear, Reciprocal, ReduceMean, ReduceSum, Relu, Reshape, Sigmoid, Softmax, Split, \
-     Sqrt, Squeeze, Sub, Tanh, Transpose, Unsqueeze, Where";
+pub const SUPPORTED: &str = "Abs, Add, AveragePool, BatchNormalization, Celu, Clip, Concat, Constant, Conv, \
+     DequantizeLinear, Div, Dropout, Elu, Erf, Exp, Flatten, Gather, Gelu, Gemm, GlobalAveragePool, \
+     GlobalMaxPool, HardSigmoid, HardSwish, Identity, LayerNormalization, LeakyRelu, Log, LogSoftmax, \
+     MatMul, Max, MaxPool, Min, Mish, Mul, Neg, PRelu, Pad, Pow, QLinearConv, QLinearMatMul, \
+     QuantizeLinear, Reciprocal, ReduceMean, ReduceSum, Relu, Reshape, Selu, Shape, Sigmoid, Softmax, \
+     Softplus, Softsign, Split, Sqrt, Squeeze, Sub, Sum, Tanh, Transpose, Unsqueeze, Where; and Cast, \
+     ConstantOfShape, Slice of constants";
 /// Most weights of a model.
 const MAX_PARAMETERS: usize = 1 << 26;
 

@@ -236,7 +236,8 @@ fn unit(largest: f32) -> f32 {
 /// Whether activations are multiplied with each other, or looked up.
 fn is_wide(graph: &Graph) -> bool {
     let wide = |kind: &Kind| {
-        matches!(kind, Kind::Product { .. } | Kind::Function { .. } | Kind::Softmax { .. })
+        let products = matches!(kind, Kind::Product { .. } | Kind::Softmax { .. });
+        products || matches!(kind, Kind::Function { .. } | Kind::LogSumExp { .. })
     };
     graph.nodes.iter().any(|node| wide(&node.kind))
 }

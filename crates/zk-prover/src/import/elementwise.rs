@@ -1,19 +1,17 @@
-//! Operators that go number by number: sums, products, functions.
-
-use std::sync::Arc;
+//! Sums and products, number by number or over dimensions.
 
 use probity_zk::{Labels, labels::SUMMED};
 
 use super::{
     masks::trimmed,
-    nodes::{Context, Read, attribute, float, integer, misfit, product, unsupported},
+    nodes::{Context, Read, attribute, integer, misfit, product, unsupported},
     proto::NodeProto,
     tensor::Constant,
     value::{Pending, Value, broadcast, joint},
 };
 use crate::{
-    function::{Function, Unary, gelu},
-    graph::{Kind, Node, Part, identity},
+    function::Function,
+    graph::{Kind, Node, Part},
 };
 
 /// Sums and products of two.
@@ -74,7 +72,21 @@ impl Context {
         self.alias(node, value)
     }
 
-    fn constant_floats(&self, node: &NodeProto, place: usize) -> Option<(Vec<usize>, Vec<f32>)> {
+    /// Of any number of values.
+    pub(super) fn sum(&mut self, node: &NodeProto) -> Read<()> {
+        let mut sum = self.raw(node, 0)?;
+        for place in 1..node.input.len() {
+            let more = self.raw(node, place)?;
+            sum = self.of_two(node, Binary::Add, sum, more)?;
+        }
+        self.alias(node, sum)
+    }
+
+    pub(super) fn constant_floats(
+        &self,
+        node: &NodeProto,
+        place: usize,
+    ) -> Option<(Vec<usize>, Vec<f32>)> {
         match self.constants.get(node.input.get(place)?) {
             Some(constant @ Constant::Floats { shape, values }) if constant.is_finite() => {
                 Some((shape.clone(), values.clone()))
@@ -243,89 +255,6 @@ impl Context {
         self.make(node, shape, kind)
     }
 
-    /// A function of what is pending.
-    fn function(&mut self, node: &NodeProto, value: Value, outer: &Function) -> Read<Value> {
-        let (value, inner) = match value.pending.function() {
-            Some(inner) => (value, inner),
-            None => (self.settle(node, value)?, Function::Input),
-        };
-        let function = substitute(outer, &inner);
-        if !function.is_small() {
-            return unsupported(node, "a function of so many parts");
-        }
-        Ok(Value { pending: Pending::Function(function), ..value })
-    }
-
-    pub(super) fn unary(&mut self, node: &NodeProto) -> Read<()> {
-        let of = |unary| Function::Input.then(unary);
-        let function = match node.op_type.as_str() {
-            "Erf" => of(Unary::Erf),
-            "Exp" => of(Unary::Exp),
-            "Log" => of(Unary::Log),
-            "Sqrt" => of(Unary::Sqrt),
-            "Tanh" => of(Unary::Tanh),
-            "Sigmoid" => of(Unary::Sigmoid),
-            "Reciprocal" => Function::Constant(1.0).over(Function::Input),
-            "Gelu" => {
-                let by_tanh = attribute(node, "approximate").is_some_and(|a| a.s == b"tanh");
-                gelu(by_tanh)
-            }
-            _ => {
-                match self.constant_floats(node, 1).as_ref().map(|(_, values)| values.as_slice()) {
-                    Some([2.0]) => Function::square(),
-                    Some([exponent]) => Function::Power(Arc::new(Function::Input), *exponent),
-                    _ => return unsupported(node, "a power that is not one constant"),
-                }
-            }
-        };
-        let value = self.raw(node, 0)?;
-        let value = self.function(node, value, &function)?;
-        self.alias(node, value)
-    }
-
-    /// `x` above zero, `alpha x` below: a sum of `x` and what is positive of it.
-    pub(super) fn leaky(&mut self, node: &NodeProto) -> Read<()> {
-        let value = self.value(node, 0)?;
-        let alpha = float(node, "alpha", 0.01);
-        if (alpha - 1.0).abs() < f32::EPSILON {
-            return self.alias(node, value);
-        }
-        let positive = self.rectified(node, &value, None)?;
-        if alpha.abs() < f32::EPSILON {
-            return self.alias(node, positive);
-        }
-        let own = self.graph.shape(value.index).to_vec();
-        let part = |index, factor| Part::whole(index, own.len(), factor);
-        let parts = vec![part(value.index, alpha), part(positive.index, 1.0 - alpha)];
-        let made = self.make(node, own.clone(), Kind::Combine { parts, bias: vec![] })?;
-        self.alias(node, Value::plain(made.index, value.shape))
-    }
-
-    /// `alpha x + beta` cut off at 0 and 1; times `x` in a hard swish.
-    pub(super) fn hard(&mut self, node: &NodeProto) -> Read<()> {
-        let swish = node.op_type == "HardSwish";
-        let (alpha, beta) = if swish {
-            (1.0 / 6.0, 0.5)
-        } else {
-            (float(node, "alpha", 0.2), float(node, "beta", 0.5))
-        };
-        if alpha.abs() < f32::EPSILON {
-            return unsupported(node, "a slope of zero");
-        }
-        let value = self.value(node, 0)?;
-        let own = self.graph.shape(value.index).to_vec();
-        let parts = vec![Part::whole(value.index, own.len(), alpha)];
-        let bias = vec![beta; product(&own)];
-        let line = self.make(node, own.clone(), Kind::Combine { parts, bias })?;
-        let mut made = self.rectified(node, &line, Some(1.0))?;
-        if swish {
-            let labels = [identity(own.len()); 2];
-            let inputs = [value.index, made.index];
-            made = self.make(node, own, Kind::Product { inputs, labels, factor: 1.0 })?;
-        }
-        self.alias(node, Value::plain(made.index, value.shape))
-    }
-
     pub(super) fn negative(&mut self, node: &NodeProto) -> Read<()> {
         let value = self.raw(node, 0)?;
         let value = self.scaled(node, value, &[-1.0], &[0.0])?;
@@ -402,26 +331,9 @@ impl Context {
 }
 
 /// How many channels a constant has that goes along the first of three dimensions.
-fn channels(shape: &[u32], of: &[u32]) -> Option<usize> {
+pub(super) fn channels(shape: &[u32], of: &[u32]) -> Option<usize> {
     match (shape, of) {
         ([channels, 1, 1], [own, _, _]) if channels == own => Some(*channels as usize),
         _ => None,
-    }
-}
-
-/// A function of a function.
-fn substitute(outer: &Function, inner: &Function) -> Function {
-    let both =
-        |both: &[Function; 2]| Arc::new([substitute(&both[0], inner), substitute(&both[1], inner)]);
-    match outer {
-        Function::Input => inner.clone(),
-        Function::Constant(value) => Function::Constant(*value),
-        Function::Sum(parts) => Function::Sum(both(parts)),
-        Function::Product(parts) => Function::Product(both(parts)),
-        Function::Quotient(parts) => Function::Quotient(both(parts)),
-        Function::Power(of, exponent) => {
-            Function::Power(Arc::new(substitute(of, inner)), *exponent)
-        }
-        Function::Of(unary, of) => Function::Of(*unary, Arc::new(substitute(of, inner))),
     }
 }

@@ -15,6 +15,9 @@ use super::{
 };
 use crate::graph::Kind;
 
+/// A window of one number.
+const SINGLE: Window = Window { kernel: [1, 1], stride: [1, 1], pad: [0, 0] };
+
 impl Context {
     pub(super) fn conv(&mut self, node: &NodeProto) -> Read<()> {
         let value = self.image(node)?;
@@ -44,19 +47,21 @@ impl Context {
         let weights = ungroup(&values, groups, outputs, per_group * rows * columns);
         let channels = groups * per_group;
         let Windowed { window, shape, .. } = window(node, &value, Some([rows, columns]))?;
+        let (input, window) = self.without_padding(value.index, window);
         let bias = self.optional(node, 2, vec![0.0; outputs])?;
         if value.shape[0] as usize != channels || bias.len() != outputs || outputs == 0 {
             return misfit(node, format!("{channels} channels of weights for {:?}", value.shape));
         }
         let shape = [&[u32::try_from(outputs).unwrap_or(u32::MAX)][..], &shape[1..]].concat();
-        self.push(node, shape, Kind::Conv { input: value.index, window, weights, bias })
+        self.push(node, shape, Kind::Conv { input, window, weights, bias })
     }
 
     pub(super) fn pool(&mut self, node: &NodeProto) -> Read<()> {
         let value = self.image(node)?;
         let whole = match value.shape.as_slice() {
-            [channels, rows, columns] if node.op_type == "GlobalAveragePool" => {
-                if rows.max(columns) > &u32::from(MAX_KERNEL) {
+            [channels, rows, columns] if node.op_type.starts_with("Global") => {
+                let small = rows.max(columns) <= &u32::from(MAX_KERNEL);
+                if !small && node.op_type == "GlobalAveragePool" {
                     let shape = vec![*channels, 1, 1];
                     let value = self.mean(node, &value, shape, &[0, SUMMED, SUMMED + 1])?;
                     return self.alias(node, value);
@@ -70,7 +75,7 @@ impl Context {
         }
         let Windowed { window, shape, padded, beyond } = window(node, &value, whole)?;
         let input = value.index;
-        if node.op_type == "MaxPool" {
+        if node.op_type.ends_with("MaxPool") {
             let taps = usize::from(window.kernel[0]) * usize::from(window.kernel[1]);
             if taps >= MAX_TERMS {
                 return unsupported(node, format!("a maximum of {MAX_TERMS} values or more"));
@@ -80,7 +85,63 @@ impl Context {
         if beyond || (padded && integer(node, "count_include_pad", 0) == 0) {
             return unsupported(node, "an average that leaves padding out");
         }
+        let (input, window) = self.without_padding(input, window);
         self.push(node, shape, Kind::AveragePool { input, window })
+    }
+
+    /// Zeros around images, or less of them: a window of one that goes beyond them, or not as far.
+    pub(super) fn pad(&mut self, node: &NodeProto) -> Read<()> {
+        let pads = match self.constants.get(Self::input(node, 1)?) {
+            Some(Constant::Integers { values, .. }) => values.clone(),
+            _ => return unsupported(node, "padding that is not constant"),
+        };
+        if pads.iter().all(|pad| *pad == 0) {
+            let value = self.raw(node, 0)?;
+            return self.alias(node, value);
+        }
+        let zeros = match node.input.get(2) {
+            Some(name) if !name.is_empty() => self.floats(node, 2)?.1.iter().all(|x| *x == 0.0),
+            _ => true,
+        };
+        let mode = attribute(node, "mode").map_or(&b"constant"[..], |mode| mode.s.as_slice());
+        let (&[0, 0, above, left, 0, 0, below, right], true, b"constant", true) =
+            (pads.as_slice(), zeros, mode, node.input.len() <= 3)
+        else {
+            return unsupported(node, "padding other than with zeros around images");
+        };
+        let value = self.image(node)?;
+        let &[channels, rows, columns] = value.shape.as_slice() else {
+            return misfit(node, format!("{:?} is not channels, rows, columns", value.shape));
+        };
+        let size = |size: u32, before: i64, after: i64| {
+            let all = i64::from(size).checked_add(before)?.checked_add(after)?;
+            u32::try_from(all).ok().filter(|size| *size > 0)
+        };
+        let pad = [above, left].map(i8::try_from);
+        let ([Ok(above), Ok(left)], Some(rows), Some(columns)) =
+            (pad, size(rows, above, below), size(columns, left, right))
+        else {
+            return unsupported(node, format!("padding by {pads:?}"));
+        };
+        let window = Window { pad: [above, left], ..SINGLE };
+        let shape = vec![channels, rows, columns];
+        self.push(node, shape, Kind::AveragePool { input: value.index, window })
+    }
+
+    /// A sum of products over what only got padding reads what that was made of.
+    fn without_padding(&self, input: usize, window: Window) -> (usize, Window) {
+        let before = input.checked_sub(1).and_then(|at| self.graph.nodes.get(at));
+        let Some(Kind::AveragePool { input: inner, window: padding }) = before.map(|n| &n.kind)
+        else {
+            return (input, window);
+        };
+        let pad = |axis: usize| window.pad[axis].checked_add(padding.pad[axis]);
+        match (Window { pad: [0, 0], ..*padding } == SINGLE, pad(0), pad(1)) {
+            (true, Some(rows), Some(columns)) => {
+                (*inner, Window { pad: [rows, columns], ..window })
+            }
+            _ => (input, window),
+        }
     }
 
     /// The first input, as channels, rows and columns.
@@ -120,8 +181,7 @@ impl Context {
                 for (weight, scale) in weights.iter_mut().step_by(channels + 1).zip(scale) {
                     *weight = *scale;
                 }
-                let window = Window { kernel: [1, 1], stride: [1, 1], pad: [0, 0] };
-                let (input, bias) = (value.index, shift.to_vec());
+                let (window, input, bias) = (SINGLE, value.index, shift.to_vec());
                 self.make(node, value.shape, Kind::Conv { input, window, weights, bias })
             }
             shape => misfit(node, format!("{channels} channels of {shape:?}")),

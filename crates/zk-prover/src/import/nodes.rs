@@ -119,6 +119,9 @@ impl Context {
         if node.output.iter().any(|name| !name.is_empty() && known(name)) {
             return misfit(node, "it gives a name to a second value");
         }
+        if self.computed(node, operator)? {
+            return Ok(());
+        }
         match operator {
             "Constant" => self.constant(node),
             "Identity" | "Dropout" => self.identity(node),
@@ -130,7 +133,8 @@ impl Context {
             "Mul" => self.binary(node, Binary::Mul),
             "Div" => self.binary(node, Binary::Div),
             "Neg" => self.negative(node),
-            "Erf" | "Exp" | "Gelu" | "Log" | "Pow" | "Reciprocal" | "Sigmoid" | "Sqrt" | "Tanh" => {
+            "Abs" | "Celu" | "Elu" | "Erf" | "Exp" | "Gelu" | "Log" | "Mish" | "Pow"
+            | "Reciprocal" | "Selu" | "Sigmoid" | "Softplus" | "Softsign" | "Sqrt" | "Tanh" => {
                 self.unary(node)
             }
             "Concat" => self.concat(node),
@@ -139,7 +143,7 @@ impl Context {
             "QLinearConv" | "QLinearMatMul" => self.quantised_layer(node),
             "Transpose" => self.transpose(node),
             "Gather" => self.gather(node),
-            "Softmax" => self.softmax(node),
+            "Softmax" | "LogSoftmax" => self.softmax(node),
             "Split" => self.split_into(node),
             "Where" => self.choose(node),
             "LayerNormalization" => self.layer_normalization(node),
@@ -149,12 +153,17 @@ impl Context {
                 let value = self.rectified(node, &input, None)?;
                 self.alias(node, value)
             }
-            "LeakyRelu" => self.leaky(node),
+            "LeakyRelu" => self.leaky(node, float(node, "alpha", 0.01)),
+            "PRelu" => self.sloped(node),
             "HardSigmoid" | "HardSwish" => self.hard(node),
             "Clip" => self.clip(node),
+            "Max" | "Min" => self.extreme(node),
             "Conv" => self.conv(node),
             "BatchNormalization" => self.batch_normalization(node),
-            "MaxPool" | "AveragePool" | "GlobalAveragePool" => self.pool(node),
+            "MaxPool" | "AveragePool" | "GlobalAveragePool" | "GlobalMaxPool" => self.pool(node),
+            "Pad" => self.pad(node),
+            "Shape" => self.dimensions(node),
+            "Sum" => self.sum(node),
             "ReduceMean" => self.reduce_mean(node),
             _ => Err(ImportError::Operator { node: name(node), operator: node.op_type.clone() }),
         }
@@ -430,18 +439,6 @@ impl Context {
         self.dense(node, value, kept, (outputs, inputs), weights, vec![0.0; outputs])
     }
 
-    /// Of a reshaped value too: it goes number by number.
-    pub(super) fn rectified(
-        &mut self,
-        node: &NodeProto,
-        value: &Value,
-        limit: Option<f32>,
-    ) -> Read<Value> {
-        let own = self.graph.shape(value.index).to_vec();
-        let made = self.make(node, own, Kind::Relu { input: value.index, limit })?;
-        Ok(Value::plain(made.index, value.shape.clone()))
-    }
-
     /// Values side by side, along the channels of images or the last dimension of others.
     fn concat(&mut self, node: &NodeProto) -> Read<()> {
         let mut values = vec![];
@@ -474,19 +471,6 @@ impl Context {
         }
         let inputs = values.iter().map(|value| value.index).collect();
         self.push(node, shape, Kind::Concat { inputs, axis })
-    }
-
-    fn clip(&mut self, node: &NodeProto) -> Read<()> {
-        let input = self.value(node, 0)?;
-        let bound = |place| self.optional(node, place, vec![]).map(|v| v.first().copied());
-        match (bound(1)?, bound(2)?) {
-            (Some(low), limit) if low == 0.0 && limit.is_none_or(|limit| limit > 0.0) => {
-                let value = self.rectified(node, &input, limit)?;
-                self.alias(node, value)
-            }
-            (None, None) => self.alias(node, input),
-            bounds => unsupported(node, format!("clipping to {bounds:?}, not from 0")),
-        }
     }
 
     /// Folded into the product or convolution before it, where there is one.

@@ -2,11 +2,11 @@
 
 use super::{ImportError, proto::TensorProto};
 
-const FLOAT: i32 = 1;
+pub(super) const FLOAT: i32 = 1;
 const UINT8: i32 = 2;
 const INT8: i32 = 3;
-const INT32: i32 = 6;
-const INT64: i32 = 7;
+pub(super) const INT32: i32 = 6;
+pub(super) const INT64: i32 = 7;
 const BOOL: i32 = 9;
 const DOUBLE: i32 = 11;
 const EXTERNAL: i32 = 1;

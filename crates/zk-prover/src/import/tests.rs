@@ -251,11 +251,11 @@ fn tensors_that_many_read_are_counted_each_time() {
 
 #[test]
 fn what_is_not_supported_is_named() {
-    let error = changed(|g| g.node[2].op_type = "Elu".into());
+    let error = changed(|g| g.node[2].op_type = "Einsum".into());
     assert!(
-        matches!(&error, ImportError::Operator { node, operator } if node == "Relu/r" && operator == "Elu")
+        matches!(&error, ImportError::Operator { node, operator } if node == "Relu/r" && operator == "Einsum")
     );
-    assert!(error.to_string().contains("supported are Add"));
+    assert!(error.to_string().contains("supported are Abs, Add"));
     let error = changed(|g| g.node[2].domain = "custom".into());
     assert!(matches!(error, ImportError::Operator { .. }));
     let error = changed(|g| g.node[0].attribute.push(int("group", 3)));
@@ -276,6 +276,135 @@ fn what_is_not_supported_is_named() {
     assert!(matches!(error, ImportError::Unsupported { .. }));
     let error = changed(|g| g.node[8].input[0] = "later".into());
     assert!(matches!(error, ImportError::Unknown { value, .. } if value == "later"));
+}
+
+fn float(name: &str, f: f32) -> Attribute {
+    Attribute { name: name.into(), f, ..Attribute::default() }
+}
+
+/// What a file of these nodes computes of an input of a shape.
+fn computed(
+    node: Vec<NodeProto>,
+    initializer: Vec<TensorProto>,
+    (shape, x): (&[i64], &[f32]),
+) -> Result<Vec<f32>, ImportError> {
+    let opset = OperatorSetId { domain: String::new(), version: 18 };
+    let (input, output) = (vec![value("x", shape)], vec![value("y", &[1, 1])]);
+    let graph = GraphProto { node, initializer, input, output };
+    let model = ModelProto { graph: Some(graph), opset_import: vec![opset] };
+    let graph = Graph::from_onnx(&model.encode_to_vec())?;
+    Ok(graph.run(x).unwrap().pop().unwrap())
+}
+
+#[test]
+fn functions_of_one_number() {
+    let x = [-3.0f32, -0.5, 0.0, 0.25, 2.0];
+    let check = |made: NodeProto, initializer: Vec<TensorProto>, expected: &dyn Fn(f32) -> f32| {
+        let name = made.op_type.clone();
+        let own = computed(vec![made], initializer, (&[1, 5], &x)).unwrap();
+        let near = |(own, x): (&f32, &f32)| (own - expected(*x)).abs() < 1e-5;
+        assert!(own.iter().zip(&x).all(near), "{name}: {own:?}");
+    };
+    let plain = |operator: &str| node(operator, &["x"], "y", vec![]);
+    check(plain("Abs"), vec![], &f32::abs);
+    check(plain("Elu"), vec![], &|x| if x > 0.0 { x } else { x.exp() - 1.0 });
+    let selu = |x: f32| 1.050_701 * if x > 0.0 { x } else { 1.673_263_2 * (x.exp() - 1.0) };
+    check(plain("Selu"), vec![], &selu);
+    let celu = |x: f32| if x > 0.0 { x } else { 2.0 * ((x / 2.0).exp() - 1.0) };
+    check(node("Celu", &["x"], "y", vec![float("alpha", 2.0)]), vec![], &celu);
+    check(plain("Softplus"), vec![], &|x| x.exp().ln_1p());
+    check(plain("Softsign"), vec![], &|x| x / (1.0 + x.abs()));
+    check(plain("Mish"), vec![], &|x| x * x.exp().ln_1p().tanh());
+    let one = |name: &str, value: f32| tensor(name, &[], &[value]);
+    let both = || vec![one("a", -1.0), one("b", 0.5)];
+    check(node("Clip", &["x", "a", "b"], "y", vec![]), both(), &|x| x.clamp(-1.0, 0.5));
+    check(node("Clip", &["x", "a"], "y", vec![]), both(), &|x| x.max(-1.0));
+    check(node("Clip", &["x", "", "b"], "y", vec![]), both(), &|x| x.min(0.5));
+    check(node("Max", &["x", "b"], "y", vec![]), both(), &|x| x.max(0.5));
+    check(node("Min", &["a", "x"], "y", vec![]), both(), &|x| x.min(-1.0));
+    check(node("Max", &["x", "z"], "y", vec![]), vec![one("z", 0.0)], &|x| x.max(0.0));
+    let slope = |x: f32| if x > 0.0 { x } else { 0.3 * x };
+    check(node("PRelu", &["x", "s"], "y", vec![]), vec![tensor("s", &[1], &[0.3])], &slope);
+    let slopes = tensor("s", &[5], &[0.5, 2.0, 3.0, 4.0, 5.0]);
+    let own = computed(vec![node("PRelu", &["x", "s"], "y", vec![])], vec![slopes], (&[1, 5], &x));
+    assert_eq!(own.unwrap(), [-1.5, -1.0, 0.0, 0.25, 2.0]);
+    // One for each column is not one for each channel.
+    let slopes = tensor("s", &[2], &[0.5, 2.0]);
+    let columns = node("PRelu", &["x", "s"], "y", vec![]);
+    let refused = computed(vec![columns], vec![slopes], (&[1, 2, 1, 2], &x[..4]));
+    assert!(matches!(refused, Err(ImportError::Unsupported { .. })));
+    let sum = vec![node("Sum", &["x", "x", "x"], "y", vec![])];
+    assert_eq!(computed(sum, vec![], (&[1, 5], &x)).unwrap(), x.map(|x| 3.0 * x));
+    let likely = computed(vec![plain("LogSoftmax")], vec![], (&[1, 5], &x)).unwrap();
+    let sum: f32 = x.iter().map(|x| x.exp()).sum();
+    assert!(likely.iter().zip(&x).all(|(own, x)| (own - (x - sum.ln())).abs() < 1e-5));
+    let of_two = vec![node("Exp", &["x"], "e", vec![]), node("Max", &["x", "e"], "y", vec![])];
+    let refused = computed(of_two, vec![], (&[1, 5], &x));
+    assert!(matches!(refused, Err(ImportError::Unsupported { .. })));
+}
+
+fn integers(name: &str, dims: &[i64], values: &[i64]) -> TensorProto {
+    let (int64_data, dims) = (values.to_vec(), dims.to_vec());
+    TensorProto { name: name.into(), dims, data_type: 7, int64_data, ..TensorProto::default() }
+}
+
+#[test]
+fn padding_is_a_window_s_or_a_value_of_its_own() {
+    let x: Vec<f32> = ramp(12);
+    let shape = [1, 1, 3, 4];
+    let pads = |pads: &[i64]| integers("p", &[8], pads);
+    let pad = || node("Pad", &["x", "p"], "a", vec![]);
+    let run = |after: NodeProto, all: &[i64]| {
+        let constants = vec![pads(all), tensor("w", &[1, 1, 2, 2], &[1.0, -2.0, 3.0, 0.5])];
+        computed(vec![pad(), after], constants, (&shape, &x))
+    };
+    let kernel = || ints("kernel_shape", &[2, 2]);
+    let conv =
+        |more: Vec<Attribute>| node("Conv", &["a", "w"], "y", [vec![kernel()], more].concat());
+    let weights = vec![tensor("w", &[1, 1, 2, 2], &[1.0, -2.0, 3.0, 0.5])];
+    let padded = node("Conv", &["x", "w"], "y", vec![kernel(), ints("pads", &[2, 1, 1, 0])]);
+    let expected = computed(vec![padded], weights.clone(), (&shape, &x)).unwrap();
+    assert_eq!(run(conv(vec![]), &[0, 0, 2, 1, 0, 0, 1, 0]).unwrap(), expected);
+    let own = run(conv(vec![ints("pads", &[1, 1, 0, 0])]), &[0, 0, 1, 0, 0, 0, 1, 0]).unwrap();
+    assert_eq!(own, expected);
+    // A maximum is of zeros too; less than nothing is cut off.
+    let bare: Vec<f32> = x.iter().map(|x| -x.abs() - 1.0).collect();
+    let maximum = |all: &[i64]| {
+        let pool = node("MaxPool", &["a"], "y", vec![kernel()]);
+        computed(vec![pad(), pool], vec![pads(all)], (&shape, &bare)).unwrap()
+    };
+    let largest = |at: [usize; 4]| at.map(|at| bare[at]).into_iter().fold(f32::MIN, f32::max);
+    let padded = maximum(&[0, 0, 0, 0, 0, 0, 0, 1]);
+    assert_eq!(padded[..3], [[0, 1, 4, 5], [1, 2, 5, 6], [2, 3, 6, 7]].map(largest));
+    assert_eq!(padded[3].to_bits(), 0);
+    assert_eq!(maximum(&[0, 0, 0, -1, 0, 0, 0, -1]), [[1, 2, 5, 6], [5, 6, 9, 10]].map(largest));
+    let nothing = node("Relu", &["a"], "y", vec![]);
+    assert_eq!(run(nothing, &[0; 8]).unwrap().len(), 12);
+    for wrong in [
+        [1, 0, 0, 0, 0, 0, 0, 0],
+        [0, 1, 0, 0, 0, 0, 0, 0],
+        [0, 0, i64::MAX, 0, 0, 0, i64::MAX, 0],
+        [0, 0, i64::MIN, 0, 0, 0, 0, 0],
+        [0, 0, -2, 0, 0, 0, -1, 0],
+        [0, 0, 128, 0, 0, 0, 0, 0],
+    ] {
+        let error = run(conv(vec![]), &wrong).unwrap_err();
+        assert!(matches!(error, ImportError::Unsupported { .. }), "{wrong:?}: {error}");
+    }
+    let reflected =
+        Attribute { name: "mode".into(), s: b"reflect".to_vec(), ..Attribute::default() };
+    let nodes = vec![node("Pad", &["x", "p"], "a", vec![reflected]), conv(vec![])];
+    let constants = [weights, vec![pads(&[0, 0, 1, 1, 0, 0, 1, 1])]].concat();
+    assert!(computed(nodes, constants, (&shape, &x)).is_err());
+}
+
+#[test]
+fn a_whole_picture_has_a_maximum() {
+    let x = ramp(24);
+    let nodes = vec![node("GlobalMaxPool", &["x"], "y", vec![])];
+    let own = computed(nodes, vec![], (&[1, 2, 3, 4], &x)).unwrap();
+    let largest = |x: &[f32]| x.iter().copied().fold(f32::MIN, f32::max);
+    assert_eq!(own, [largest(&x[..12]), largest(&x[12..])]);
 }
 
 #[test]

@@ -116,13 +116,31 @@ impl Context {
             Some((scores, mask)) => (self.settle(node, scores)?, Some(mask)),
             None => (self.value(node, 0)?, None),
         };
+        if mask.is_some() && node.op_type == "LogSoftmax" {
+            return unsupported(node, "a mask before it");
+        }
         let value = self.laid_out(node, value)?;
         let rank = i64::try_from(value.shape.len()).unwrap_or(i64::MAX);
         let axis = integer(node, "axis", -1);
         if (axis != -1 && axis != rank) || !self.is_whole(&value) {
             return unsupported(node, "a softmax over any but the last dimension");
         }
+        if node.op_type == "LogSoftmax" {
+            return self.log_softmax(node, value);
+        }
         let kind = Kind::Softmax { input: value.index, mask };
+        let value = self.make(node, value.shape, kind)?;
+        self.alias(node, value)
+    }
+
+    /// Less the logarithm of the sum of exponentials.
+    fn log_softmax(&mut self, node: &NodeProto, value: Value) -> Read<()> {
+        let (rank, mut rows) = (value.shape.len(), value.shape.clone());
+        rows[rank - 1] = 1;
+        let sum = self.make(node, rows, Kind::LogSumExp { input: value.index })?;
+        let whole = Part::whole(value.index, rank, 1.0);
+        let less = Part { input: sum.index, labels: along(rank), factor: -1.0 };
+        let kind = Kind::Combine { parts: vec![whole, less], bias: vec![] };
         let value = self.make(node, value.shape, kind)?;
         self.alias(node, value)
     }
@@ -143,9 +161,7 @@ impl Context {
         }
         #[expect(clippy::cast_precision_loss, reason = "dimensions are small")]
         let share = 1.0 / size as f32;
-        let mut along: Vec<u8> = (0..SUMMED).take(rank).collect();
-        along[rank - 1] = SUMMED;
-        let along = Labels::new(&along);
+        let along = along(rank);
         let mut reduced = value.shape.clone();
         reduced[rank - 1] = 1;
         let whole = Part::whole(value.index, rank, 1.0);
@@ -189,4 +205,11 @@ impl Context {
         }
         false
     }
+}
+
+/// Labels of a value that has one number for each row, or whose rows are summed.
+fn along(rank: usize) -> Labels {
+    let mut labels: Vec<u8> = (0..SUMMED).take(rank).collect();
+    labels[rank - 1] = SUMMED;
+    Labels::new(&labels)
 }

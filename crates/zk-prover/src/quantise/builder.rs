@@ -147,6 +147,7 @@ impl<'a> Builder<'a> {
             }
             Kind::Function { input, function } => self.function(index, *input, function),
             Kind::Softmax { input, mask } => self.softmax(node, *input, mask.as_ref()),
+            Kind::LogSumExp { input } => self.log_sum(node, *input),
             Kind::Embedding { input, weights } => self.embedding(index, *input, weights),
             Kind::Concat { inputs, axis } => self.concat(index, inputs, *axis),
             Kind::Constant { values } => self.constant(index, values),

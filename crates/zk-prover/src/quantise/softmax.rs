@@ -1,10 +1,12 @@
-//! Softmax: exponentials of the distance to a row's largest value, by their sum's reciprocal.
+//! Softmax: exponentials of the distance to a row's largest value, by their sum's reciprocal; and the
+//! sum's logarithm.
 
 use probity_zk::{Labels, Operation, Shape, Term, Window, model::Weights, network::bits};
 
 use super::{
     QuantiseError, Value,
     builder::{Builder, fixed, fixed_small},
+    round_i32,
     tables::{CLAMP, POSITIVE},
     terms::row,
 };
@@ -17,6 +19,8 @@ const RECIPROCAL: u16 = 32767;
 /// Bits of a sum of exponentials as an index: of short rows, and of each row beside its length.
 const SUM_BITS: u8 = 12;
 const SUM_BITS_EACH: u8 = 9;
+/// Parts of the scores' unit that a logarithm of a sum is counted in.
+const LOG_PARTS: f32 = 8.0;
 
 impl Builder<'_> {
     pub(super) fn softmax(
@@ -25,11 +29,7 @@ impl Builder<'_> {
         input: usize,
         mask: Option<&Mask>,
     ) -> Result<(), QuantiseError> {
-        let shape: Vec<u32> = match node.shape.as_slice() {
-            [columns] => vec![1, 1, *columns],
-            [rows, columns] => vec![1, *rows, *columns],
-            _ => node.shape.clone(),
-        };
+        let shape = of_rows(&node.shape);
         let mut scores = self.scores(node, input, &shape)?;
         let mask = mask.map(|mask| self.mask(node, mask, &shape)).transpose()?;
         if let Some(mask) = &mask {
@@ -47,27 +47,46 @@ impl Builder<'_> {
         // A share of one, in units of its own.
         let top = f32::from((1u16 << self.low) - 1);
         let (coefficient, shift) = fixed_small(node, top * unit)?;
-        let missing = shape.len() - node.shape.len();
-        let own: Vec<u8> = (0..4).take(node.shape.len()).collect();
-        let front: Vec<u8> = [4, 5].into_iter().take(missing).collect();
-        let rows = &own[..own.len() - 1];
-        let labels = [
-            Labels::new(&[&front, own.as_slice()].concat()),
-            Labels::new(&[&front, rows].concat()),
-        ];
+        let labels = back(shape.len(), node.shape.len());
         let inputs = [powers.tensor, reciprocals.tensor];
         let term = Term::Product { inputs, coefficient, labels };
         let value = Value { tensor: 0, scale: 1.0 / top, negative: false, reach: 1 << self.low };
         self.push(node, vec![term], shift, Some(CLAMP), value)
     }
 
+    /// `m + ln Σ exp(x − m)` of each row.
+    pub(super) fn log_sum(&mut self, node: &Node, input: usize) -> Result<(), QuantiseError> {
+        let own = self.graph.shape(input).to_vec();
+        let shape = of_rows(&own);
+        let scores = self.scores(node, input, &shape)?;
+        let largest = self.row_maximum(node, scores, &shape)?;
+        let powers = self.exponentials(node, scores, largest, &shape)?;
+        let sum = Sum::of(node, &shape)?;
+        let [unit, least] = [scores.scale / LOG_PARTS, sum.least].map(f64::from);
+        // No less than the largest exponential alone; at most a row of them.
+        #[expect(clippy::cast_precision_loss, reason = "indices are small")]
+        let listing = move |u: i64| libm::log(u as f64 / least).max(0.0) / unit;
+        let logarithm = self.of_sum(node, powers, &shape, &sum, listing)?;
+        let [largest_labels, logarithm_labels] = back(shape.len(), own.len());
+        let term = |input, coefficient, labels| Term::Arrange { input, coefficient, labels };
+        let parts = round_i32(LOG_PARTS);
+        let terms = vec![
+            term(largest.tensor, parts, largest_labels),
+            term(logarithm.tensor, 1, logarithm_labels),
+        ];
+        let scale = scores.scale / LOG_PARTS;
+        let reach = scores.reach * i64::from(parts) + logarithm.reach;
+        self.push(node, terms, 0, None, Value { tensor: 0, scale, negative: true, reach })
+    }
+
     /// The scores over three dimensions, with no more bits than activations have.
     fn scores(&mut self, node: &Node, input: usize, shape: &[u32]) -> Result<Value, QuantiseError> {
         let from = self.narrow(node, input)?;
-        if shape.len() == node.shape.len() {
+        let own = self.graph.shape(input).len();
+        if shape.len() == own {
             return Ok(from);
         }
-        let labels: Vec<u8> = (0..3).skip(shape.len() - node.shape.len()).collect();
+        let labels: Vec<u8> = (0..3).skip(shape.len() - own).collect();
         let labels = Labels::new(&labels);
         let terms = vec![Term::Arrange { input: from.tensor, coefficient: 1, labels }];
         self.emit(node, shape, (terms, None), (0, None), from)
@@ -213,29 +232,72 @@ impl Builder<'_> {
         powers: Value,
         shape: &[u32],
     ) -> Result<(Value, f32), QuantiseError> {
-        let last = shape.len() - 1;
-        let length = u8::try_from(bits(shape[last])).unwrap_or(u8::MAX);
-        let size = SUM_BITS.max(SUM_BITS_EACH + length);
-        #[expect(clippy::cast_precision_loss, reason = "rows are short")]
-        let most = f32::from(ONE) * shape[last] as f32;
-        // An index of the sum; a row's sum is at least its largest exponential.
-        let factor = (2f32.powi(size.into()) - 2.0) / most;
-        let coefficient = fixed(node, factor)?;
-        #[expect(clippy::cast_precision_loss, reason = "below 2^24")]
-        let factor = coefficient as f32 / 2f32.powi(16);
-        let least = f32::from(ONE) * factor;
-        let (top, nearest) = (f64::from(RECIPROCAL), f64::from(least).floor());
+        let sum = Sum::of(node, shape)?;
+        let (top, nearest) = (f64::from(RECIPROCAL), f64::from(sum.least).floor());
         #[expect(clippy::cast_precision_loss, reason = "indices are small")]
         let listing = move |u: i64| top * nearest / (u as f64).max(nearest);
-        let table = self.tables.list(size, false, listing);
-        let terms =
-            vec![Term::Arrange { input: powers.tensor, coefficient, labels: row(last + 1) }];
-        let reach = i64::from(RECIPROCAL);
-        let value = Value { tensor: 0, scale: 1.0, negative: false, reach };
-        let value = self.emit(node, &shape[..last], (terms, None), (16, Some(table)), value)?;
+        let value = self.of_sum(node, powers, shape, &sum, listing)?;
         // e / Σe = e · factor / index, and the entry is top · nearest / index.
         #[expect(clippy::cast_possible_truncation, reason = "scales are f32")]
-        let unit = factor / (top * nearest) as f32;
+        let unit = sum.factor / (top * nearest) as f32;
         Ok((value, unit))
     }
+
+    /// What a table lists for each row's sum.
+    fn of_sum(
+        &mut self,
+        node: &Node,
+        powers: Value,
+        shape: &[u32],
+        sum: &Sum,
+        listing: impl Fn(i64) -> f64 + 'static,
+    ) -> Result<Value, QuantiseError> {
+        let table = self.tables.list(sum.bits, false, listing);
+        let last = shape.len() - 1;
+        let labels = row(last + 1);
+        let terms =
+            vec![Term::Arrange { input: powers.tensor, coefficient: sum.coefficient, labels }];
+        let reach = i64::from(RECIPROCAL);
+        let value = Value { tensor: 0, scale: 1.0, negative: false, reach };
+        self.emit(node, &shape[..last], (terms, None), (16, Some(table)), value)
+    }
+}
+
+/// How a row's sum of exponentials is an index.
+struct Sum {
+    bits: u8,
+    /// Per exponential, and as it is with 16 bits after the point.
+    factor: f32,
+    coefficient: i32,
+    /// The index of the largest exponential alone: no row's sum is less.
+    least: f32,
+}
+
+impl Sum {
+    fn of(node: &Node, shape: &[u32]) -> Result<Self, QuantiseError> {
+        let row = shape.last().copied().unwrap_or(1);
+        let length = u8::try_from(bits(row)).unwrap_or(u8::MAX);
+        let bits = SUM_BITS.max(SUM_BITS_EACH + length);
+        #[expect(clippy::cast_precision_loss, reason = "rows are short")]
+        let most = f32::from(ONE) * row as f32;
+        let coefficient = fixed(node, (2f32.powi(bits.into()) - 2.0) / most)?;
+        #[expect(clippy::cast_precision_loss, reason = "below 2^24")]
+        let factor = coefficient as f32 / 2f32.powi(16);
+        Ok(Self { bits, factor, coefficient, least: f32::from(ONE) * factor })
+    }
+}
+
+/// A shape with three dimensions at least, and rows the last.
+fn of_rows(shape: &[u32]) -> Vec<u32> {
+    match shape {
+        [columns] => vec![1, 1, *columns],
+        [rows, columns] => vec![1, *rows, *columns],
+        _ => shape.to_vec(),
+    }
+}
+
+/// Labels from a value of rows, and from one number for each row, to a shape without ones in front.
+fn back(dimensions: usize, own: usize) -> [Labels; 2] {
+    let labels: Vec<u8> = [4, 5].into_iter().take(dimensions - own).chain(0..4).collect();
+    [Labels::new(&labels[..dimensions]), Labels::new(&labels[..dimensions - 1])]
 }

@@ -41,7 +41,7 @@ fn integers(quantised: &Quantised, input: &[f32]) -> Vec<f64> {
     quantised.decode(trace.outputs.last().unwrap())
 }
 
-const MODELS: [&str; 9] = [
+const MODELS: [&str; 10] = [
     "convolution",
     "transformer",
     "decomposed",
@@ -51,6 +51,7 @@ const MODELS: [&str; 9] = [
     "images",
     "last_channel",
     "grey",
+    "exported",
 ];
 /// As onnxruntime quantised them: pairs of quantisation around each operator, and operators of
 /// integers. Their outputs are those of integers too.

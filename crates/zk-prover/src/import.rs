@@ -33,9 +33,9 @@ pub const SUPPORTED: &str = "Abs, Add, AveragePool, BatchNormalization, Celu, Cl
      DequantizeLinear, Div, Dropout, Elu, Erf, Exp, Flatten, Gather, Gelu, Gemm, GlobalAveragePool, \
      GlobalMaxPool, HardSigmoid, HardSwish, Identity, LayerNormalization, LeakyRelu, Log, LogSoftmax, \
      MatMul, Max, MaxPool, Min, Mish, Mul, Neg, PRelu, Pad, Pow, QLinearConv, QLinearMatMul, \
-     QuantizeLinear, Reciprocal, ReduceMean, ReduceSum, Relu, Reshape, Selu, Shape, Sigmoid, Softmax, \
+     QuantizeLinear, Reciprocal, ReduceMean, ReduceSum, Relu, Reshape, Selu, Shape, Sigmoid, Slice, Softmax, \
      Softplus, Softsign, Split, Sqrt, Squeeze, Sub, Sum, Tanh, Transpose, Unsqueeze, Where; and Cast, \
-     ConstantOfShape, Slice of constants";
+     ConstantOfShape of constants";
 /// Most weights of a model.
 const MAX_PARAMETERS: usize = 1 << 26;
 

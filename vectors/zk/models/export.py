@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes a small model as PyTorch exports it with a batch of any size, with samples of what PyTorch makes of
+"""Writes small models as PyTorch exports them with a batch of any size, with samples of what PyTorch makes of
 them.
 
 Needs torch 1.13 or newer; newer ones without their second exporter. Weights are random, by seed."""
@@ -27,18 +27,44 @@ class Exported(nn.Module):
         return F.log_softmax(self.outer(F.hardtanh(self.inner(x), -0.5, 0.6)), dim=1)
 
 
+class Shuffled(nn.Module):
+    """Channels split, joined and shuffled, parts of pictures, pixels as tokens, features side by side."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.branch = nn.Conv2d(3, 8, 3, 2, 1), nn.Conv2d(4, 4, 3, 1, 1)
+        self.second, self.tokens = nn.Conv2d(8, 5, 1), nn.Linear(5, 6)
+        self.outer = nn.Linear(6 + 3 * 4 * 3, 4)
+
+    def forward(self, x):
+        x = F.relu(self.first(x))
+        one, other = x.split(4, 1)
+        x = torch.cat([one, F.relu(self.branch(other))], 1)
+        batch, channels, rows, columns = x.size()
+        x = x.view(batch, 2, channels // 2, rows, columns).transpose(1, 2).contiguous()
+        x = self.second(x.view(batch, channels, rows, columns))
+        tokens = torch.tanh(self.tokens(x.flatten(2).transpose(1, 2))).mean(1)
+        return self.outer(torch.cat([tokens, x[:, 1:-1, 1:, ::2].flatten(1)], 1))
+
+
+def export(name, model, *shape):
+    model.eval()
+    x = torch.randn(24, *shape)
+    path = os.path.join(HERE, name)
+    torch.onnx.export(
+        model, x[:1], f"{path}.onnx", opset_version=13, input_names=["x"], output_names=["y"],
+        dynamic_axes={"x": {0: "batch"}, "y": {0: "batch"}}, **OPTIONS,
+    )
+    with torch.no_grad():
+        out = model(x)
+    short = lambda values: [[round(float(v), 5) for v in row.flatten()] for row in values]
+    samples = {"x": short(x), "y": out.argmax(1).tolist(), "out": short(out)}
+    with open(f"{path}.json", "w") as file:
+        json.dump(samples, file, separators=(",", ":"))
+        file.write("\n")
+
+
+OPTIONS = {"dynamo": False} if "dynamo" in torch.onnx.export.__code__.co_varnames else {}
 torch.manual_seed(3)
-model = Exported().eval()
-x = torch.randn(24, 2, 9, 8)
-options = {"dynamo": False} if "dynamo" in torch.onnx.export.__code__.co_varnames else {}
-torch.onnx.export(
-    model, x[:1], os.path.join(HERE, "exported.onnx"), opset_version=13, input_names=["x"], output_names=["y"],
-    dynamic_axes={"x": {0: "batch"}, "y": {0: "batch"}}, **options,
-)
-with torch.no_grad():
-    out = model(x)
-short = lambda values: [[round(float(v), 5) for v in row.flatten()] for row in values]
-samples = {"x": short(x), "y": out.argmax(1).tolist(), "out": short(out)}
-with open(os.path.join(HERE, "exported.json"), "w") as file:
-    json.dump(samples, file, separators=(",", ":"))
-    file.write("\n")
+export("exported", Exported(), 2, 9, 8)
+export("shuffled", Shuffled(), 3, 10, 9)

@@ -98,7 +98,7 @@ fn compute(node: &NodeProto, operator: &str, inputs: &[&Constant]) -> Option<Con
 }
 
 /// Whole numbers in a row.
-fn listed(constant: &Constant) -> Option<&[i64]> {
+pub(super) fn listed(constant: &Constant) -> Option<&[i64]> {
     match constant {
         Constant::Integers { shape, values, .. } if shape.len() == 1 => Some(values),
         _ => None,
@@ -114,35 +114,36 @@ fn one(constant: &Constant) -> Option<i64> {
 }
 
 /// A place counted from the end where it is below zero.
-fn from_behind(place: i64, length: usize) -> Option<usize> {
+pub(super) fn from_behind(place: i64, length: usize) -> Option<usize> {
     let length = i64::try_from(length).ok()?;
     usize::try_from(if place < 0 { place.checked_add(length)? } else { place }).ok()
 }
 
 /// From one place to before another, as far as there are any.
 fn part(values: &[i64], start: i64, end: i64) -> Vec<i64> {
-    places(values.len(), (start, end, 1)).filter_map(|at| values.get(at).copied()).collect()
+    let places = places(values.len(), (start, end, 1)).into_iter();
+    places.filter_map(|at| values.get(at).copied()).collect()
 }
 
-/// Places along a dimension, by a step of 1 or -1.
-fn places(length: usize, (start, end, step): (i64, i64, i64)) -> impl Iterator<Item = usize> {
+/// Places along a dimension, from one to before another by a step.
+pub(super) fn places(length: usize, (start, end, step): (i64, i64, i64)) -> Vec<usize> {
     let length = i64::try_from(length).unwrap_or(i64::MAX);
-    let place = |place: i64| if place < 0 { place.saturating_add(length) } else { place };
-    let (start, end) = (place(start), place(end));
-    let (forwards, from, to) = if step > 0 {
-        (true, start.clamp(0, length), end.clamp(0, length))
-    } else {
-        (false, end.clamp(-1, length - 1) + 1, start.clamp(-1, length - 1) + 1)
+    let bounds = if step > 0 { (0, length) } else { (-1, length - 1) };
+    let place = |place: i64| {
+        let place = if place < 0 { place.saturating_add(length) } else { place };
+        place.clamp(bounds.0, bounds.1)
     };
-    let last = from + to - 1;
-    (from..to).filter_map(move |at| usize::try_from(if forwards { at } else { last - at }).ok())
+    let (start, end) = (place(start), place(end));
+    let within = |at: &i64| if step > 0 { *at < end } else { step < 0 && *at > end };
+    let steps = std::iter::successors(Some(start), |at| at.checked_add(step)).take_while(within);
+    steps.filter_map(|at| usize::try_from(at).ok()).collect()
 }
 
 fn slice(data: &Constant, axis: i64, range: (i64, i64, i64)) -> Option<Constant> {
     let Constant::Integers { shape, values, .. } = data else { return None };
-    let axis = from_behind(axis, shape.len()).filter(|_| [1, -1].contains(&range.2))?;
+    let axis = from_behind(axis, shape.len())?;
     let (length, inner) = (*shape.get(axis)?, shape.get(axis + 1..)?.iter().product::<usize>());
-    let places: Vec<usize> = places(length, range).collect();
+    let places = places(length, range);
     let mut shape = shape.clone();
     *shape.get_mut(axis)? = places.len();
     let run = (length * inner).max(1);
@@ -243,9 +244,16 @@ mod tests {
         let square = integers(vec![2, 2], vec![1, 2, 3, 4]);
         assert_eq!(sliced(&square, 0, (-1, -9, -1)), Some(vec![3, 4, 1, 2]));
         assert_eq!(sliced(&square, 1, (1, 2, 1)), Some(vec![2, 4]));
-        for (axis, step) in [(2, 1), (-3, 1), (i64::MIN, 1), (0, 0), (0, 2), (0, i64::MIN)] {
-            assert_eq!(sliced(&square, axis, (0, 1, step)), None, "{axis} {step}");
+        for axis in [2, -3, i64::MIN, i64::MAX] {
+            assert_eq!(sliced(&square, axis, (0, 1, 1)), None, "{axis}");
         }
+        for (step, expected) in
+            [(0, vec![]), (2, vec![1, 3]), (i64::MAX, vec![1]), (i64::MIN, vec![])]
+        {
+            assert_eq!(sliced(&row, 0, (0, 4, step)), Some(expected), "{step}");
+        }
+        assert_eq!(sliced(&row, 0, (3, -9, -2)), Some(vec![4, 2]));
+        assert_eq!(sliced(&row, 0, (3, 0, i64::MIN)), Some(vec![4]));
         let empty = list(vec![]);
         assert_eq!(sliced(&empty, 0, (0, 1, 1)), Some(vec![]));
         assert_eq!(sliced(&empty, 0, (-1, i64::MIN, -1)), Some(vec![]));

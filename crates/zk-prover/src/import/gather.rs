@@ -1,13 +1,15 @@
 //! Parts of values: rows of a table by number, one place of a dimension, pieces side by side.
 
-use probity_zk::{Labels, labels::SUMMED};
+use probity_zk::{Labels, labels::SUMMED, network::MAX_KERNEL};
 
 use super::{
     MAX_PARAMETERS,
+    constants::{from_behind, listed, places},
+    images::SINGLE,
     nodes::{Context, Read, integer, misfit, unsupported},
     proto::NodeProto,
     tensor::Constant,
-    value::Pending,
+    value::{Pending, Value},
 };
 use crate::graph::{Kind, Node};
 
@@ -91,6 +93,108 @@ impl Context {
         self.push(node, shape, Kind::Product { inputs, labels, factor: 1.0 })
     }
 
+    /// Places of dimensions, from one to before another.
+    pub(super) fn slice(&mut self, node: &NodeProto) -> Read<()> {
+        let list = |place: usize| match node.input.get(place) {
+            Some(name) if !name.is_empty() => {
+                Some(self.constants.get(name).and_then(listed).map(<[i64]>::to_vec))
+            }
+            _ => None,
+        };
+        let (Some(Some(starts)), Some(Some(ends)), axes, steps) =
+            (list(1), list(2), list(3), list(4))
+        else {
+            return unsupported(node, "a slice that is not constant");
+        };
+        let count = starts.len();
+        let axes = axes.unwrap_or_else(|| Some((0..).take(count).collect()));
+        let steps = steps.unwrap_or_else(|| Some(vec![1; count]));
+        let (Some(axes), Some(steps)) = (axes, steps) else {
+            return unsupported(node, "a slice that is not constant");
+        };
+        if [&ends, &axes, &steps].iter().any(|list| list.len() != count) {
+            return misfit(node, "as many ends, axes and steps as starts are needed");
+        }
+        let mut value = self.settled(node)?;
+        for (at, axis) in axes.into_iter().enumerate() {
+            let axis =
+                from_behind(axis, value.shape.len() + 1).and_then(|axis| axis.checked_sub(1));
+            let Some(axis) = axis.filter(|axis| *axis < value.shape.len()) else {
+                return unsupported(node, "a slice of the batch");
+            };
+            let range = (starts[at], ends[at], steps[at]);
+            let places = places(value.shape[axis] as usize, range);
+            value = self.picked(node, value, axis, &places, steps[at])?;
+        }
+        self.alias(node, value)
+    }
+
+    /// The first input, in its own shape.
+    fn settled(&mut self, node: &NodeProto) -> Read<Value> {
+        let value = self.raw(node, 0)?;
+        self.settled_whole(node, value)
+    }
+
+    /// Some places of a dimension, a step apart: channels of images and the last dimension of others by
+    /// products with ones and zeros, rows and columns by a window of one.
+    fn picked(
+        &mut self,
+        node: &NodeProto,
+        value: Value,
+        axis: usize,
+        places: &[usize],
+        step: i64,
+    ) -> Read<Value> {
+        let (rank, size) = (value.shape.len(), value.shape[axis] as usize);
+        if places.len() == size && step > 0 {
+            return Ok(value);
+        }
+        let Some(first) = places.first() else { return misfit(node, "nothing is left") };
+        if (rank, axis) == (3, 0) {
+            let from: Vec<(usize, f32)> = places.iter().map(|place| (*place, 1.0)).collect();
+            return self.mixed(node, &value, &from, vec![0.0; places.len()]);
+        }
+        let mut shape = value.shape.clone();
+        shape[axis] = u32::try_from(places.len()).unwrap_or(u32::MAX);
+        if rank == 3 {
+            let mut window = SINGLE;
+            let small = (i8::try_from(*first), u8::try_from(step));
+            let (Ok(first), Ok(step @ 1..=MAX_KERNEL)) = small else {
+                return unsupported(node, "a slice this far or backwards");
+            };
+            (window.pad[axis - 1], window.stride[axis - 1]) = (-first, step);
+            return self.make(node, shape, Kind::AveragePool { input: value.index, window });
+        }
+        if axis + 1 != rank || size.saturating_mul(places.len()) > MAX_PARAMETERS {
+            return unsupported(node, "a slice of this dimension");
+        }
+        let mut weights = vec![0.0; size * places.len()];
+        for (row, place) in weights.chunks_mut(size).zip(places) {
+            row[*place] = 1.0;
+        }
+        let (kept, bias) = (u8::try_from(axis).unwrap_or(u8::MAX), vec![0.0; places.len()]);
+        self.make(node, shape, Kind::Dense { input: value.index, kept, weights, bias })
+    }
+
+    /// Pieces of a dimension.
+    fn split_value(&mut self, node: &NodeProto, axis: i64) -> Read<()> {
+        let value = self.settled(node)?;
+        let axis = from_behind(axis, value.shape.len() + 1).and_then(|axis| axis.checked_sub(1));
+        let Some(axis) = axis.filter(|axis| *axis < value.shape.len()) else {
+            return unsupported(node, "a split of the batch");
+        };
+        let sizes = self.sizes(node, value.shape[axis] as usize)?;
+        let mut before = 0;
+        for (output, size) in node.output.iter().zip(sizes) {
+            let places: Vec<usize> = (before..before + size).collect();
+            let piece = NodeProto { output: vec![output.clone()], ..node.clone() };
+            let picked = self.picked(&piece, value.clone(), axis, &places, 1)?;
+            self.alias(&piece, picked)?;
+            before += size;
+        }
+        Ok(())
+    }
+
     /// Pieces of the last dimension: of a matrix product, products of parts of its weights.
     pub(super) fn split_into(&mut self, node: &NodeProto) -> Read<()> {
         let value = self.raw(node, 0)?;
@@ -106,10 +210,7 @@ impl Context {
                     && self.is_whole(&value)
             })
         else {
-            return unsupported(
-                node,
-                "a split of anything but the last dimension of a matrix product",
-            );
+            return self.split_value(node, axis);
         };
         let columns = shape.last().copied().unwrap_or(0) as usize;
         let sizes = self.sizes(node, columns)?;

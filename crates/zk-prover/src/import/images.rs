@@ -16,7 +16,7 @@ use super::{
 use crate::graph::Kind;
 
 /// A window of one number.
-const SINGLE: Window = Window { kernel: [1, 1], stride: [1, 1], pad: [0, 0] };
+pub(super) const SINGLE: Window = Window { kernel: [1, 1], stride: [1, 1], pad: [0, 0] };
 
 impl Context {
     pub(super) fn conv(&mut self, node: &NodeProto) -> Read<()> {
@@ -145,7 +145,7 @@ impl Context {
     }
 
     /// The first input, as channels, rows and columns.
-    fn image(&mut self, node: &NodeProto) -> Read<Value> {
+    pub(super) fn image(&mut self, node: &NodeProto) -> Read<Value> {
         let value = self.value(node, 0)?;
         let value = self.laid_out(node, value)?;
         if self.graph.shape(value.index) == value.shape {
@@ -174,18 +174,33 @@ impl Context {
         match value.shape.as_slice() {
             [own] if *own as usize == channels => self.scaled(node, value, scale, shift),
             [own, _, _] if *own as usize == channels && self.is_whole(&value) => {
-                if channels * channels > MAX_PARAMETERS {
-                    return Err(ImportError::Size);
-                }
-                let mut weights = vec![0.0; channels * channels];
-                for (weight, scale) in weights.iter_mut().step_by(channels + 1).zip(scale) {
-                    *weight = *scale;
-                }
-                let (window, input, bias) = (SINGLE, value.index, shift.to_vec());
-                self.make(node, value.shape, Kind::Conv { input, window, weights, bias })
+                let own: Vec<(usize, f32)> = scale.iter().copied().enumerate().collect();
+                self.mixed(node, &value, &own, shift.to_vec())
             }
             shape => misfit(node, format!("{channels} channels of {shape:?}")),
         }
+    }
+
+    /// Channels that are each one of an image's, times a factor: a convolution of single pixels.
+    pub(super) fn mixed(
+        &mut self,
+        node: &NodeProto,
+        value: &Value,
+        from: &[(usize, f32)],
+        bias: Vec<f32>,
+    ) -> Read<Value> {
+        let mut shape = value.shape.clone();
+        let channels =
+            std::mem::replace(&mut shape[0], u32::try_from(from.len()).unwrap_or(u32::MAX));
+        let channels = channels as usize;
+        if channels.saturating_mul(from.len()) > MAX_PARAMETERS {
+            return Err(ImportError::Size);
+        }
+        let mut weights = vec![0.0; channels * from.len()];
+        for (row, (channel, factor)) in weights.chunks_mut(channels).zip(from) {
+            row[*channel] = *factor;
+        }
+        self.make(node, shape, Kind::Conv { input: value.index, window: SINGLE, weights, bias })
     }
 
     /// Whether the product or convolution right before did it.

@@ -163,6 +163,7 @@ impl Context {
             "MaxPool" | "AveragePool" | "GlobalAveragePool" | "GlobalMaxPool" => self.pool(node),
             "Pad" => self.pad(node),
             "Shape" => self.dimensions(node),
+            "Slice" => self.slice(node),
             "Sum" => self.sum(node),
             "ReduceMean" => self.reduce_mean(node),
             _ => Err(ImportError::Operator { node: name(node), operator: node.op_type.clone() }),
@@ -301,7 +302,8 @@ impl Context {
                 let wanted = wanted.clone();
                 let shape = resolve(&wanted, &value.shape);
                 let shape = shape.map_or_else(|| misfit(node, format!("{wanted:?}")), Ok)?;
-                if !merges(&value.shape, &shape) && !self.split(&value, &shape) {
+                let grouped = self.is_whole(&value) && groups(&value.shape, &shape);
+                if !merges(&value.shape, &shape) && !grouped && !self.split(&value, &shape) {
                     return unsupported(node, format!("reshaping {:?} to {shape:?}", value.shape));
                 }
                 shape.into_iter().map(|size| size as usize).collect()
@@ -444,7 +446,8 @@ impl Context {
         let mut values = vec![];
         for place in 0..node.input.len() {
             let value = self.value(node, place)?;
-            values.push(self.laid_out(node, value)?);
+            let value = self.laid_out(node, value)?;
+            values.push(self.merged(node, value)?);
         }
         let Some(first) = values.first() else { return misfit(node, "nothing to join") };
         let mut shape = first.shape.clone();
@@ -508,6 +511,16 @@ fn merges(from: &[u32], to: &[u32]) -> bool {
         }
     }
     rest.all(|size| size == 1)
+}
+
+/// Whether an image's channels become groups of channels.
+fn groups(from: &[u32], to: &[u32]) -> bool {
+    match (from, to) {
+        ([channels, rest @ ..], [groups, each, more @ ..]) => {
+            rest.len() == 2 && rest == more && groups.checked_mul(*each) == Some(*channels)
+        }
+        _ => false,
+    }
 }
 
 /// A reshape's target without the batch.

@@ -44,6 +44,10 @@ impl Context {
         // What goes along the last dimension has to be done before it moves.
         let vector = matches!(&value.pending, Pending::Affine { scale, .. } if scale.len() > 1);
         let value = if vector { self.settle(node, value)? } else { value };
+        if let Some(value) = self.shuffled(node, &value, &axes)? {
+            return self.alias(node, value);
+        }
+        let value = self.merged(node, value)?;
         if !self.is_whole(&value) {
             return unsupported(node, "a transposition of a reshaped value");
         }
@@ -52,6 +56,22 @@ impl Context {
         let axes: Vec<usize> = axes.iter().map(|axis| before[*axis]).collect();
         let axes = (!axes.iter().copied().eq(0..rank)).then_some(axes);
         self.alias(node, Value { shape, axes, ..value })
+    }
+
+    /// Channels in groups, the first of each group first: what shuffles them.
+    fn shuffled(&mut self, node: &NodeProto, value: &Value, axes: &[usize]) -> Read<Option<Value>> {
+        let &[groups, each, rows, columns] = value.shape.as_slice() else { return Ok(None) };
+        let channels = groups.saturating_mul(each);
+        let own = vec![channels, rows, columns];
+        let plain = value.axes.is_none() && value.pending == Pending::Nothing;
+        if axes != [1, 0, 2, 3] || !plain || self.graph.shape(value.index) != own {
+            return Ok(None);
+        }
+        let image = Value::plain(value.index, own);
+        let from = |channel: u32| (channel % groups * each + channel / groups) as usize;
+        let from: Vec<(usize, f32)> = (0..channels).map(|channel| (from(channel), 1.0)).collect();
+        let mixed = self.mixed(node, &image, &from, vec![0.0; from.len()])?;
+        Ok(Some(Value::plain(mixed.index, vec![each, groups, rows, columns])))
     }
 
     /// A product of two values, neither of them constant.

@@ -14,6 +14,8 @@ use crate::{
 
 /// Most values of all nodes: files of a few bytes may name many.
 const MAX_VALUES: usize = 1 << 27;
+/// Longest dimension that several become.
+const MAX_MERGED: usize = 1024;
 
 /// What a name stands for.
 #[derive(Debug, Clone, PartialEq)]
@@ -241,6 +243,25 @@ impl Context {
         let kind = Kind::Combine { parts: vec![part], bias: vec![] };
         let made = self.make(node, value.shape.clone(), kind)?;
         Ok(Value { index: made.index, ..value })
+    }
+
+    /// A value whose last dimension is several of the graph's, made to be one: a product with ones and
+    /// zeros.
+    pub(super) fn merged(&mut self, node: &NodeProto, value: Value) -> Read<Value> {
+        let from = self.graph.shape(value.index);
+        let Some((size, kept)) = value.shape.split_last() else { return Ok(value) };
+        let (size, own) = (*size as usize, from.get(kept.len()..).unwrap_or_default());
+        let several = own.len() > 1 && from.starts_with(kept) && product(own) == size;
+        let plain = value.axes.is_none() && value.pending == Pending::Nothing;
+        if !several || !plain || size > MAX_MERGED {
+            return Ok(value);
+        }
+        let shape = value.shape.clone();
+        let mut weights = vec![0.0; size * size];
+        weights.iter_mut().step_by(size + 1).for_each(|weight| *weight = 1.0);
+        let kept = u8::try_from(kept.len()).unwrap_or(u8::MAX);
+        let kind = Kind::Dense { input: value.index, kept, weights, bias: vec![0.0; size] };
+        self.make(node, shape, kind)
     }
 
     fn affine(

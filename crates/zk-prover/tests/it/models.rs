@@ -41,7 +41,7 @@ fn integers(quantised: &Quantised, input: &[f32]) -> Vec<f64> {
     quantised.decode(trace.outputs.last().unwrap())
 }
 
-const MODELS: [&str; 10] = [
+const MODELS: [&str; 11] = [
     "convolution",
     "transformer",
     "decomposed",
@@ -52,6 +52,7 @@ const MODELS: [&str; 10] = [
     "last_channel",
     "grey",
     "exported",
+    "shuffled",
 ];
 /// As onnxruntime quantised them: pairs of quantisation around each operator, and operators of
 /// integers. Their outputs are those of integers too.

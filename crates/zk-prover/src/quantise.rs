@@ -18,7 +18,7 @@ use builder::Builder;
 
 /// Names how models are read and quantised. Another name wherever the same files would give another
 /// key: statements about keys say which it was.
-pub const PROCEDURE: &str = "probity-quantise/2";
+pub const PROCEDURE: &str = "probity-quantise/3";
 /// First bytes of a quantised model.
 const QUANTISED_MAGIC: &[u8; 4] = b"PZQ1";
 /// Largest int8 magnitude used: symmetric.
@@ -46,9 +46,6 @@ pub enum QuantiseError {
     /// A value that is not finite, reached in calibration.
     #[error("layer `{0}`: calibration reaches a value that is not finite")]
     NotFinite(String),
-    /// A maximum over padding that could exceed the values.
-    #[error("layer `{0}`: a padded maximum of values below zero is not supported")]
-    PaddedMaximum(String),
     /// A multiplier that is not a fixed-point number of 24 bits.
     #[error("layer `{layer}`: its scale `{scale}` leaves the range of multipliers")]
     Scale {

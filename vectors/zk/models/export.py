@@ -47,6 +47,27 @@ class Shuffled(nn.Module):
         return self.outer(torch.cat([tokens, x[:, 1:-1, 1:, ::2].flatten(1)], 1))
 
 
+class Series(nn.Module):
+    """One dimension; averages and maxima that leave padding out."""
+
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Sequential(nn.Conv1d(3, 6, 5, 2, 2, bias=False), nn.BatchNorm1d(6), nn.LeakyReLU(0.2))
+        self.second = nn.Sequential(nn.Conv1d(6, 8, 3, dilation=2), nn.Tanh(), nn.Conv1d(8, 8, 1), nn.ReLU())
+        self.outer = nn.Linear(25, 4)
+        with torch.no_grad():
+            self.first[1].running_mean.uniform_(-0.2, 0.2)
+            self.first[1].running_var.uniform_(0.5, 2)
+
+    def forward(self, x):
+        x = F.max_pool1d(self.first(x), 3, 2, padding=1)
+        x = self.second(F.avg_pool1d(x, 3, 1, padding=1, count_include_pad=False))
+        whole = x.unsqueeze(2).flatten(2)
+        picture = F.avg_pool2d(x.unsqueeze(1), 3, 2, 1, count_include_pad=False, ceil_mode=True)
+        many = torch.cat([whole.mean(-1), F.adaptive_max_pool1d(x, 1).flatten(1)], 1)
+        return self.outer(torch.cat([many, picture.mean(3).squeeze(1), x[:, 4:, 0]], 1))
+
+
 def export(name, model, *shape):
     model.eval()
     x = torch.randn(24, *shape)
@@ -68,3 +89,4 @@ OPTIONS = {"dynamo": False} if "dynamo" in torch.onnx.export.__code__.co_varname
 torch.manual_seed(3)
 export("exported", Exported(), 2, 9, 8)
 export("shuffled", Shuffled(), 3, 10, 9)
+export("series", Series(), 3, 40)

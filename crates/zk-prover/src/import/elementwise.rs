@@ -296,6 +296,7 @@ impl Context {
             self.settle(node, value)?
         };
         let value = self.laid_out(node, value)?;
+        let value = self.merged(node, value)?;
         if !self.is_whole(&value) {
             return unsupported(node, "a mean of a reshaped value");
         }

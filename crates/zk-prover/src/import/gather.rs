@@ -65,20 +65,16 @@ impl Context {
 
     /// One place of a dimension, which is then gone.
     fn place(&mut self, node: &NodeProto, axis: i64, place: i64) -> Read<()> {
-        let value = self.value(node, 0)?;
+        let value = self.settled(node)?;
         let rank = value.shape.len();
-        let from_behind = axis.saturating_add(i64::try_from(rank + 1).unwrap_or(i64::MAX));
-        let axis = usize::try_from(if axis < 0 { from_behind } else { axis }.saturating_sub(1));
-        let Some(axis) = axis.ok().filter(|axis| *axis < rank && rank > 1 && self.is_whole(&value))
-        else {
+        let Some(axis) = of_value(axis, rank).filter(|_| rank > 1) else {
             return unsupported(node, "a place of this dimension");
         };
-        let size = i64::from(value.shape[axis]);
-        let at = usize::try_from(if place < 0 { place + size } else { place });
-        let Some(at) = at.ok().filter(|at| *at < value.shape[axis] as usize) else {
+        let size = value.shape[axis] as usize;
+        let Some(at) = from_behind(place, size).filter(|at| *at < size) else {
             return misfit(node, format!("place {place} of {size}"));
         };
-        let mut values = vec![0.0; value.shape[axis] as usize];
+        let mut values = vec![0.0; size];
         values[at] = 1.0;
         let chosen = self.make(node, vec![value.shape[axis]], Kind::Constant { values })?;
         let mut shape = value.shape.clone();
@@ -117,9 +113,7 @@ impl Context {
         }
         let mut value = self.settled(node)?;
         for (at, axis) in axes.into_iter().enumerate() {
-            let axis =
-                from_behind(axis, value.shape.len() + 1).and_then(|axis| axis.checked_sub(1));
-            let Some(axis) = axis.filter(|axis| *axis < value.shape.len()) else {
+            let Some(axis) = of_value(axis, value.shape.len()) else {
                 return unsupported(node, "a slice of the batch");
             };
             let range = (starts[at], ends[at], steps[at]);
@@ -150,9 +144,18 @@ impl Context {
             return Ok(value);
         }
         let Some(first) = places.first() else { return misfit(node, "nothing is left") };
-        if (rank, axis) == (3, 0) {
+        if axis == 0 && (2..=3).contains(&rank) {
             let from: Vec<(usize, f32)> = places.iter().map(|place| (*place, 1.0)).collect();
-            return self.mixed(node, &value, &from, vec![0.0; places.len()]);
+            let mut image = value;
+            if rank == 2 {
+                image.shape.insert(1, 1);
+            }
+            let image = self.laid_out(node, image)?;
+            let mut mixed = self.mixed(node, &image, &from, vec![0.0; places.len()])?;
+            if rank == 2 {
+                mixed.shape.remove(1);
+            }
+            return Ok(mixed);
         }
         let mut shape = value.shape.clone();
         shape[axis] = u32::try_from(places.len()).unwrap_or(u32::MAX);
@@ -179,8 +182,7 @@ impl Context {
     /// Pieces of a dimension.
     fn split_value(&mut self, node: &NodeProto, axis: i64) -> Read<()> {
         let value = self.settled(node)?;
-        let axis = from_behind(axis, value.shape.len() + 1).and_then(|axis| axis.checked_sub(1));
-        let Some(axis) = axis.filter(|axis| *axis < value.shape.len()) else {
+        let Some(axis) = of_value(axis, value.shape.len()) else {
             return unsupported(node, "a split of the batch");
         };
         let sizes = self.sizes(node, value.shape[axis] as usize)?;
@@ -250,6 +252,11 @@ impl Context {
             misfit(node, format!("{columns} columns in pieces of {sizes:?}"))
         }
     }
+}
+
+/// A file's dimension as one of a value's, which have no batch.
+fn of_value(axis: i64, rank: usize) -> Option<usize> {
+    from_behind(axis, rank + 1)?.checked_sub(1).filter(|axis| *axis < rank)
 }
 
 /// Rows of a table; a negative number counts from its end.

@@ -22,11 +22,17 @@ impl Context {
     pub(super) fn conv(&mut self, node: &NodeProto) -> Read<()> {
         let value = self.image(node)?;
         let (shape, values) = self.floats(node, 1)?;
-        let &[outputs, per_group, rows, columns] = shape else {
-            return unsupported(node, "a convolution over other than two dimensions");
+        let (outputs, per_group, rows, columns) = match *shape {
+            [outputs, per_group, columns] => (outputs, per_group, 1, columns),
+            [outputs, per_group, rows, columns] => (outputs, per_group, rows, columns),
+            _ => return unsupported(node, "a convolution over more than two dimensions"),
         };
+        if shape.len() != self.raw(node, 0)?.shape.len() + 1 {
+            return misfit(node, format!("a kernel of {shape:?} over {:?}", value.shape));
+        }
         let apart = match attribute(node, "dilations").map(|a| a.ints.as_slice()) {
             None | Some([]) => [1; 2],
+            Some(&[across]) => [1, usize::try_from(across).unwrap_or(0)],
             Some(&[down, across]) => [down, across].map(|step| usize::try_from(step).unwrap_or(0)),
             Some(_) => return unsupported(node, "these dilations"),
         };
@@ -53,7 +59,16 @@ impl Context {
             return misfit(node, format!("{channels} channels of weights for {:?}", value.shape));
         }
         let shape = [&[u32::try_from(outputs).unwrap_or(u32::MAX)][..], &shape[1..]].concat();
-        self.push(node, shape, Kind::Conv { input, window, weights, bias })
+        let made = self.make(node, shape, Kind::Conv { input, window, weights, bias })?;
+        self.pictured(node, made)
+    }
+
+    /// What came of the first input, without rows if that has none.
+    fn pictured(&mut self, node: &NodeProto, mut made: Value) -> Read<()> {
+        if self.raw(node, 0)?.shape.len() == 2 {
+            made.shape.remove(1);
+        }
+        self.alias(node, made)
     }
 
     pub(super) fn pool(&mut self, node: &NodeProto) -> Read<()> {
@@ -64,7 +79,7 @@ impl Context {
                 if !small && node.op_type == "GlobalAveragePool" {
                     let shape = vec![*channels, 1, 1];
                     let value = self.mean(node, &value, shape, &[0, SUMMED, SUMMED + 1])?;
-                    return self.alias(node, value);
+                    return self.pictured(node, value);
                 }
                 Some([*rows as usize, *columns as usize])
             }
@@ -80,13 +95,24 @@ impl Context {
             if taps >= MAX_TERMS {
                 return unsupported(node, format!("a maximum of {MAX_TERMS} values or more"));
             }
-            return self.push(node, shape, Kind::MaxPool { input, window });
+            let made = self.make(node, shape, Kind::MaxPool { input, window })?;
+            return self.pictured(node, made);
         }
-        if beyond || (padded && integer(node, "count_include_pad", 0) == 0) {
-            return unsupported(node, "an average that leaves padding out");
+        if integer(node, "count_include_pad", 0) == 0 && (padded || beyond) {
+            let factors = shares(window, &shape, &value.shape);
+            let Some(factors) = factors else {
+                return unsupported(node, "an average of nothing but padding");
+            };
+            let made = self.make(node, shape, Kind::AveragePool { input, window })?;
+            let made = self.times_constant(node, &made, made.shape[1..].to_vec(), &factors)?;
+            return self.pictured(node, made);
+        }
+        if beyond {
+            return unsupported(node, "an average beyond the padding");
         }
         let (input, window) = self.without_padding(input, window);
-        self.push(node, shape, Kind::AveragePool { input, window })
+        let made = self.make(node, shape, Kind::AveragePool { input, window })?;
+        self.pictured(node, made)
     }
 
     /// Zeros around images, or less of them: a window of one that goes beyond them, or not as far.
@@ -144,9 +170,12 @@ impl Context {
         }
     }
 
-    /// The first input, as channels, rows and columns.
+    /// The first input, as channels, rows and columns: one row where it has none.
     pub(super) fn image(&mut self, node: &NodeProto) -> Read<Value> {
-        let value = self.value(node, 0)?;
+        let mut value = self.value(node, 0)?;
+        if value.shape.len() == 2 && value.axes.is_none() {
+            value.shape.insert(1, 1);
+        }
         let value = self.laid_out(node, value)?;
         if self.graph.shape(value.index) == value.shape {
             Ok(value)
@@ -279,6 +308,7 @@ fn window(node: &NodeProto, value: &Value, kernel: Option<[usize; 2]>) -> Read<W
         |name: &str| attribute(node, name).map_or(&[][..], |attribute| attribute.ints.as_slice());
     let pair = |values: &[i64], default: i64| match values {
         [] => Some([default; 2]),
+        [a] => Some([default, *a]),
         [a, b] => Some([*a, *b]),
         _ => None,
     };
@@ -288,6 +318,7 @@ fn window(node: &NodeProto, value: &Value, kernel: Option<[usize; 2]>) -> Read<W
     );
     let pads = match ints("pads") {
         [] => Some([0; 4]),
+        [a, b] => Some([0, *a, 0, *b]),
         [a, b, c, d] => Some([*a, *b, *c, *d]),
         _ => None,
     };
@@ -332,6 +363,25 @@ fn window(node: &NodeProto, value: &Value, kernel: Option<[usize; 2]>) -> Read<W
     let narrow = |values: [i64; 2]| values.map(|value| u8::try_from(value).unwrap_or(u8::MAX));
     let window = Window { kernel: narrow(kernel), stride: narrow(stride), pad };
     Ok(Windowed { window, shape, padded, beyond })
+}
+
+/// What a window's mean is times where padding does not count: its size by how many it holds.
+fn shares(window: Window, to: &[u32], from: &[u32]) -> Option<Vec<f32>> {
+    let counts = |axis: usize| -> Vec<i64> {
+        let (size, kernel) = (i64::from(from[axis + 1]), i64::from(window.kernel[axis]));
+        let first =
+            |at: u32| i64::from(at) * i64::from(window.stride[axis]) - i64::from(window.pad[axis]);
+        let count = |at: u32| (first(at) + kernel).min(size) - first(at).max(0);
+        (0..to[axis + 1]).map(count).collect()
+    };
+    let all = f32::from(window.kernel[0]) * f32::from(window.kernel[1]);
+    let (rows, columns) = (counts(0), counts(1));
+    let held = rows.iter().flat_map(|rows| columns.iter().map(move |columns| (rows, columns)));
+    let share = |(rows, columns): (&i64, &i64)| {
+        let (rows, columns) = (u16::try_from(*rows).ok()?, u16::try_from(*columns).ok()?);
+        (rows > 0 && columns > 0).then(|| all / (f32::from(rows) * f32::from(columns)))
+    };
+    held.map(share).collect()
 }
 
 /// A kernel's size with so many steps from one weight to the next; `None` if it is too large.

@@ -6,7 +6,7 @@ use super::{
     ImportError, MAX_PARAMETERS,
     elementwise::Binary,
     proto::{Attribute, GraphProto, NodeProto},
-    tensor::{self, Constant},
+    tensor::{self, Constant, DOUBLE, FLOAT},
     value::{Pending, Value},
 };
 use crate::graph::{Graph, Kind, Mask};
@@ -136,6 +136,9 @@ impl Context {
             "Abs" | "Celu" | "Elu" | "Erf" | "Exp" | "Gelu" | "Log" | "Mish" | "Pow"
             | "Reciprocal" | "Selu" | "Sigmoid" | "Softplus" | "Softsign" | "Sqrt" | "Tanh" => {
                 self.unary(node)
+            }
+            "Cast" if [FLOAT, DOUBLE].map(i64::from).contains(&integer(node, "to", 0)) => {
+                self.identity(node)
             }
             "Concat" => self.concat(node),
             "QuantizeLinear" => self.requantise(node),

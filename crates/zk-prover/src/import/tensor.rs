@@ -8,7 +8,7 @@ const INT8: i32 = 3;
 pub(super) const INT32: i32 = 6;
 pub(super) const INT64: i32 = 7;
 const BOOL: i32 = 9;
-const DOUBLE: i32 = 11;
+pub(super) const DOUBLE: i32 = 11;
 const EXTERNAL: i32 = 1;
 
 /// A tensor whose values are in the file.

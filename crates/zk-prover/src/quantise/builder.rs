@@ -263,12 +263,50 @@ impl<'a> Builder<'a> {
         self.reached(node, after)
     }
 
-    /// `max(m, x) = m + relu(x − m)`, one tap after the other.
+    /// The largest under a window: of rows first and of columns of those where that is less work.
     fn maximum(&mut self, node: &Node, input: usize, window: Window) -> Result<(), QuantiseError> {
         let from = self.narrow(node, input)?;
-        if from.negative && overhangs(window, &node.shape, self.graph.shape(input)) {
-            return Err(QuantiseError::PaddedMaximum(node.name.clone()));
-        }
+        let shape = self.graph.shape(input).to_vec();
+        // Padding is zero, which has to be no more than any value.
+        let lifted = from.negative && overhangs(window, &node.shape, &shape);
+        let value = if lifted { self.lifted(node, &shape, from, from.reach)? } else { from };
+        let value = if window.kernel[0] > 1 && window.kernel[1] > 1 && window.kernel != [2, 2] {
+            let [rows, columns] = [0, 1].map(|axis| along(window, axis));
+            let middle = [node.shape[0], node.shape[1], shape[2]];
+            let value = self.largest(node, &middle, value, rows)?;
+            self.largest(node, &node.shape, value, columns)?
+        } else {
+            self.largest(node, &node.shape, value, window)?
+        };
+        let value =
+            if lifted { self.lifted(node, &node.shape, value, -from.reach)? } else { value };
+        self.alias(Value { tensor: value.tensor, ..from });
+        Ok(())
+    }
+
+    /// A value plus the same everywhere, in its units.
+    fn lifted(
+        &mut self,
+        node: &Node,
+        shape: &[u32],
+        value: Value,
+        by: i64,
+    ) -> Result<Value, QuantiseError> {
+        let last = shape.len() - 1;
+        let bias = vec![i32::try_from(by).unwrap_or(i32::MAX); shape[last] as usize];
+        let bias = Some((u8::try_from(last).unwrap_or(0), bias));
+        let terms = vec![Term::Scale { input: value.tensor, coefficient: 1 }];
+        self.emit(node, shape, (terms, bias), (0, None), Value { negative: by < 0, ..value })
+    }
+
+    /// `max(m, x) = m + relu(x − m)`, one tap after the other.
+    fn largest(
+        &mut self,
+        node: &Node,
+        shape: &[u32],
+        from: Value,
+        window: Window,
+    ) -> Result<Value, QuantiseError> {
         let tap = |row: u8, column: u8, coefficient: i32| {
             let offset = |axis: usize, tap: u8| window.pad[axis].saturating_sub_unsigned(tap);
             let pad = [offset(0, row), offset(1, column)];
@@ -280,12 +318,11 @@ impl<'a> Builder<'a> {
         let (mut maximum, mut minus) = (vec![tap(0, 0, 1)], vec![tap(0, 0, -1)]);
         for (row, column) in taps.skip(1) {
             let terms = [&[tap(row, column, 1)], minus.as_slice()].concat();
-            let shape = &node.shape;
             let tensor = self.emit(node, shape, (terms, None), (0, Some(POSITIVE)), from)?.tensor;
             maximum.push(Term::Scale { input: tensor, coefficient: 1 });
             minus.push(Term::Scale { input: tensor, coefficient: -1 });
         }
-        self.push(node, maximum, 0, None, from)
+        self.emit(node, shape, (maximum, None), (0, None), from)
     }
 
     pub(super) fn finish(mut self) -> Result<Quantised, QuantiseError> {
@@ -316,6 +353,15 @@ impl<'a> Builder<'a> {
     fn model(&self) -> Result<Model, ModelError> {
         Model::with_tables(self.network.clone(), self.weights.clone(), self.tables.listed())
     }
+}
+
+/// A window along one axis alone.
+fn along(window: Window, axis: usize) -> Window {
+    let mut own = Window { kernel: [1, 1], stride: [1, 1], pad: [0, 0] };
+    own.kernel[axis] = window.kernel[axis];
+    own.stride[axis] = window.stride[axis];
+    own.pad[axis] = window.pad[axis];
+    own
 }
 
 /// Whether a window meets padding, in front or behind.

@@ -41,7 +41,7 @@ fn integers(quantised: &Quantised, input: &[f32]) -> Vec<f64> {
     quantised.decode(trace.outputs.last().unwrap())
 }
 
-const MODELS: [&str; 11] = [
+const MODELS: [&str; 12] = [
     "convolution",
     "transformer",
     "decomposed",
@@ -53,6 +53,7 @@ const MODELS: [&str; 11] = [
     "grey",
     "exported",
     "shuffled",
+    "series",
 ];
 /// As onnxruntime quantised them: pairs of quantisation around each operator, and operators of
 /// integers. Their outputs are those of integers too.
@@ -112,6 +113,43 @@ fn softmax_of_rows_of_any_length() {
         let float = graph.run(&input).unwrap().pop().unwrap();
         let worst = furthest(&integers(&quantised, &input), &float);
         assert!(worst < 0.02, "{length}: {worst}");
+    }
+}
+
+/// Of values below zero too, where padding has to be below them all.
+#[test]
+fn maxima_under_windows_of_any_size() {
+    use probity_zk::Window;
+    use probity_zk_prover::graph::{Kind, Node};
+    let (input, seven) =
+        (vec![2u32, 7, 6], |i: u32| f32::from(u8::try_from(i * i * 7 % 101).unwrap()));
+    for (kernel, stride, pad) in [
+        ([2, 2], [2, 2], [0, 0]),
+        ([2, 2], [3, 1], [1, 1]),
+        ([3, 3], [2, 2], [1, 1]),
+        ([3, 2], [1, 2], [2, 0]),
+        ([1, 4], [1, 1], [0, 3]),
+        ([7, 6], [1, 1], [0, 0]),
+    ] {
+        let count = |axis: usize| {
+            let size = input[axis + 1] + 2 * u32::try_from(pad[axis]).unwrap();
+            (size - u32::from(kernel[axis])) / u32::from(stride[axis]) + 1
+        };
+        let window = Window { kernel, stride, pad };
+        let kind = Kind::MaxPool { input: 0, window };
+        let shape = vec![2, count(0), count(1)];
+        let node = Node { name: "maximum".to_owned(), shape, kind };
+        let graph = Graph { input: input.clone(), nodes: vec![node] };
+        for least in [0.0, -60.0, -110.0] {
+            let x: Vec<f32> = (0..84).map(|i| (seven(i) + least).clamp(-127.0, 127.0)).collect();
+            let quantised = quantise(&graph, std::slice::from_ref(&x)).unwrap();
+            let float = graph.run(&x).unwrap().pop().unwrap();
+            let worst = furthest(&integers(&quantised, &x), &float);
+            assert!(worst <= 0.5, "{window:?} {least}: {worst}");
+            let key = ProvingKey::new(quantised.model.clone()).unwrap();
+            let (statement, proof) = prove(&key, [3; 32], &quantised.encode(&x)).unwrap();
+            assert_eq!(verify(key.model_key(), &statement, &proof), Ok(()));
+        }
     }
 }
 

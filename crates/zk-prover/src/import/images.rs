@@ -161,8 +161,16 @@ impl Context {
         else {
             return (input, window);
         };
+        // Nothing may be cut off: the window would find it behind the edge.
+        let (own, from) = (self.graph.shape(input), self.graph.shape(*inner));
+        let is_whole = |axis: usize| {
+            let size =
+                from.get(axis + 1).map(|size| i64::from(*size) + i64::from(padding.pad[axis]));
+            padding.pad[axis] >= 0 && own.get(axis + 1).map(|size| i64::from(*size)) >= size
+        };
+        let single = Window { pad: [0, 0], ..*padding } == SINGLE && is_whole(0) && is_whole(1);
         let pad = |axis: usize| window.pad[axis].checked_add(padding.pad[axis]);
-        match (Window { pad: [0, 0], ..*padding } == SINGLE, pad(0), pad(1)) {
+        match (single, pad(0), pad(1)) {
             (true, Some(rows), Some(columns)) => {
                 (*inner, Window { pad: [rows, columns], ..window })
             }

@@ -367,6 +367,11 @@ fn padding_is_a_window_s_or_a_value_of_its_own() {
     assert_eq!(run(conv(vec![]), &[0, 0, 2, 1, 0, 0, 1, 0]).unwrap(), expected);
     let own = run(conv(vec![ints("pads", &[1, 1, 0, 0])]), &[0, 0, 1, 0, 0, 0, 1, 0]).unwrap();
     assert_eq!(own, expected);
+    // What was cut off is not found again.
+    let cut = run(conv(vec![ints("pads", &[0, 1, 1, 0])]), &[0, 0, 0, -1, 0, 0, -1, 0]).unwrap();
+    let left: Vec<f32> = [1, 2, 3, 5, 6, 7].map(|at| x[at]).to_vec();
+    let alone = node("Conv", &["x", "w"], "y", vec![kernel(), ints("pads", &[0, 1, 1, 0])]);
+    assert_eq!(cut, computed(vec![alone], weights.clone(), (&[1, 1, 2, 3], &left)).unwrap());
     // A maximum is of zeros too; less than nothing is cut off.
     let bare: Vec<f32> = x.iter().map(|x| -x.abs() - 1.0).collect();
     let maximum = |all: &[i64]| {

@@ -90,7 +90,7 @@ pub enum ImportError {
     #[error("input `{0}` has a dimension without a fixed size, or a batch fixed to more than one")]
     Dynamic(String),
     /// A tensor stored in another file.
-    #[error("tensor `{0}` is stored in another file, which is not supported")]
+    #[error("tensor `{0}` is stored in another file: save the model as one file")]
     External(String),
     /// A tensor whose data do not fit its type and shape.
     #[error("tensor `{0}` has not the expected type, shape or length")]

@@ -1,10 +1,6 @@
 //! Operators over channels, rows and columns.
 
-use probity_zk::{
-    Window,
-    labels::SUMMED,
-    network::{MAX_KERNEL, MAX_TERMS},
-};
+use probity_zk::{Window, labels::SUMMED, network::MAX_KERNEL};
 
 use super::{
     ImportError, MAX_PARAMETERS,
@@ -91,10 +87,6 @@ impl Context {
         let Windowed { window, shape, padded, beyond } = window(node, &value, whole)?;
         let input = value.index;
         if node.op_type.ends_with("MaxPool") {
-            let taps = usize::from(window.kernel[0]) * usize::from(window.kernel[1]);
-            if taps >= MAX_TERMS {
-                return unsupported(node, format!("a maximum of {MAX_TERMS} values or more"));
-            }
             let made = self.make(node, shape, Kind::MaxPool { input, window })?;
             return self.pictured(node, made);
         }

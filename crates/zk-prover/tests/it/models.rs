@@ -156,9 +156,15 @@ fn maxima_under_windows_of_any_size() {
 #[test]
 fn damaged_models_never_panic() {
     let mut quantised = 0;
-    for (name, seed) in
-        [("transformer", 11u64), ("decomposed", 12), ("joined_qdq", 13), ("causal", 14)]
-    {
+    for (name, seed) in [
+        ("transformer", 11u64),
+        ("decomposed", 12),
+        ("joined_qdq", 13),
+        ("causal", 14),
+        ("exported", 15),
+        ("shuffled", 16),
+        ("series", 17),
+    ] {
         let path = format!("{}/../../vectors/zk/models/{name}.onnx", env!("CARGO_MANIFEST_DIR"));
         let (bytes, mut random) = (fs::read(path).unwrap(), seed);
         let inputs = case(name).inputs;

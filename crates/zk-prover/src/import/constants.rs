@@ -10,6 +10,7 @@ use super::{
 const EXACT: f32 = 16_777_216.0;
 /// Most numbers that are the same: lists about shapes are short.
 const MOST: usize = 1024;
+const MOST_DIMENSIONS: usize = 8;
 
 impl Context {
     /// Dimensions of a value; its batch is one.
@@ -58,27 +59,19 @@ fn compute(node: &NodeProto, operator: &str, inputs: &[&Constant]) -> Option<Con
             let at = |place: &i64| data.get(from_behind(*place, data.len())?).copied();
             Some(integers(shape.clone(), places.iter().map(at).collect::<Option<_>>()?))
         }
-        ("Reshape", [Constant::Integers { values, .. }, to]) => {
-            let to = listed(to)?;
-            let known: i64 = to
-                .iter()
-                .filter(|size| **size != -1)
-                .try_fold(1i64, |all, size| all.checked_mul(*size).filter(|all| *all > 0))?;
-            let left = i64::try_from(values.len()).ok()? / known;
-            let size = |size: &i64| usize::try_from(if *size == -1 { left } else { *size }).ok();
-            let shape: Vec<usize> = to.iter().map(size).collect::<Option<_>>()?;
-            (shape.iter().product::<usize>() == values.len())
-                .then(|| integers(shape, values.clone()))
-        }
+        ("Reshape", [data, to]) => reshaped(data, resolve(listed(to)?, data.len())?),
         ("Slice", [data, starts, ends, rest @ ..]) => {
             let (start, end) = (one(starts)?, one(ends)?);
             let axis = rest.first().map_or(Some(0), |axes| one(axes))?;
             let step = rest.get(1).map_or(Some(1), |steps| one(steps))?;
             slice(data, axis, (start, end, step))
         }
-        ("Squeeze" | "Unsqueeze", [Constant::Integers { values, .. }, ..]) if values.len() == 1 => {
-            let shape = if operator == "Squeeze" { vec![] } else { vec![1] };
-            Some(integers(shape, values.clone()))
+        ("Squeeze", [data]) => {
+            let shape = data.shape().iter().copied().filter(|size| *size != 1).collect();
+            reshaped(data, shape)
+        }
+        ("Squeeze" | "Unsqueeze", [data, axes]) => {
+            reshaped(data, ones(operator, data.shape(), listed(axes)?)?)
         }
         ("Transpose", [Constant::Integers { shape, values, .. }]) => {
             let &[rows, columns] = shape.as_slice() else { return None };
@@ -95,6 +88,58 @@ fn compute(node: &NodeProto, operator: &str, inputs: &[&Constant]) -> Option<Con
         }
         _ => None,
     }
+}
+
+/// The same numbers in another shape.
+fn reshaped(constant: &Constant, shape: Vec<usize>) -> Option<Constant> {
+    let count = shape.iter().try_fold(1usize, |count, size| count.checked_mul(*size))?;
+    if count != constant.len() || shape.len() > MOST_DIMENSIONS {
+        return None;
+    }
+    let mut constant = constant.clone();
+    let (Constant::Floats { shape: own, .. } | Constant::Integers { shape: own, .. }) =
+        &mut constant;
+    *own = shape;
+    Some(constant)
+}
+
+/// A shape of so many numbers, one size of which may be -1.
+fn resolve(to: &[i64], count: usize) -> Option<Vec<usize>> {
+    let known = to.iter().filter(|size| **size != -1);
+    let known = known
+        .map(|size| usize::try_from(*size).ok())
+        .try_fold(1usize, |all, size| all.checked_mul(size?))?;
+    let left = count.checked_div(known)?;
+    if to.iter().filter(|size| **size == -1).count() > 1 {
+        return None;
+    }
+    to.iter()
+        .map(|size| if *size == -1 { Some(left) } else { usize::try_from(*size).ok() })
+        .collect()
+}
+
+/// A shape with ones put in or taken out.
+fn ones(operator: &str, shape: &[usize], axes: &[i64]) -> Option<Vec<usize>> {
+    let (mut shape, more) = (shape.to_vec(), operator == "Unsqueeze");
+    let rank = shape.len() + if more { axes.len() } else { 0 };
+    let places = axes.iter().map(|axis| from_behind(*axis, rank).filter(|place| *place < rank));
+    let mut places: Vec<usize> = places.collect::<Option<_>>()?;
+    places.sort_unstable();
+    if places.windows(2).any(|two| two[0] == two[1]) {
+        return None;
+    }
+    if more {
+        for place in places {
+            shape.insert(place, 1);
+        }
+        return Some(shape);
+    }
+    for place in places.into_iter().rev() {
+        if shape.remove(place) != 1 {
+            return None;
+        }
+    }
+    Some(shape)
 }
 
 /// Whole numbers in a row.
@@ -273,11 +318,26 @@ mod tests {
         assert_eq!(made("Gather", &[two.clone(), list(vec![-3])]), None);
         assert_eq!(made("Gather", &[two.clone(), list(vec![-1])]), Some(list(vec![2])));
         assert_eq!(made("Gather", &[two.clone(), list(vec![i64::MIN])]), None);
-        for to in [vec![3], vec![-1, 0], vec![-1, -1], vec![i64::MAX, 2], vec![-2, -1]] {
+        for to in [vec![3], vec![-1, 0], vec![-1; 2], vec![-1; 9], vec![i64::MAX, 2], vec![-2, -1]]
+        {
             assert_eq!(made("Reshape", &[two.clone(), list(to.clone())]), None, "{to:?}");
         }
         let reshaped = made("Reshape", &[two.clone(), list(vec![-1, 1])]);
         assert_eq!(reshaped, Some(integers(vec![2, 1], vec![i64::MAX, 2])));
+        let cube = integers(vec![1, 2, 1], vec![3, 4]);
+        let with =
+            |operator: &str, axes: &[i64]| made(operator, &[cube.clone(), list(axes.to_vec())]);
+        let shape = |made: Option<Constant>| made.map(|made| made.shape().to_vec());
+        assert_eq!(shape(with("Squeeze", &[0, -1])), Some(vec![2]));
+        assert_eq!(shape(made("Squeeze", std::slice::from_ref(&cube))), Some(vec![2]));
+        assert_eq!(shape(with("Unsqueeze", &[-1, 1])), Some(vec![1, 1, 2, 1, 1]));
+        for (operator, axis) in
+            [("Squeeze", 1), ("Squeeze", 3), ("Unsqueeze", 4), ("Unsqueeze", i64::MIN)]
+        {
+            assert_eq!(with(operator, &[axis]), None, "{operator} {axis}");
+        }
+        assert_eq!(with("Unsqueeze", &[3, 3]), None);
+        assert_eq!(with("Squeeze", &[0, 0]), None);
         let root = |x: f32| Constant::Floats { shape: vec![], values: vec![x] };
         assert_eq!(made("Sqrt", &[root(16.0)]), Some(root(4.0)));
         assert_eq!(made("Sqrt", &[root(-1.0)]), None);

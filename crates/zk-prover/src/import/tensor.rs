@@ -34,6 +34,11 @@ impl Constant {
         }
     }
 
+    pub(super) fn shape(&self) -> &[usize] {
+        let (Self::Floats { shape, .. } | Self::Integers { shape, .. }) = self;
+        shape
+    }
+
     pub(super) fn is_finite(&self) -> bool {
         match self {
             Self::Floats { values, .. } => values.iter().all(|value| value.is_finite()),

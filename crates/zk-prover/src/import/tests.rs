@@ -404,6 +404,19 @@ fn padding_is_a_window_s_or_a_value_of_its_own() {
 }
 
 #[test]
+fn features_of_a_picture_are_normalised() {
+    let nodes = vec![
+        node("GlobalAveragePool", &["x"], "p", vec![]),
+        node("Flatten", &["p"], "f", vec![]),
+        node("LayerNormalization", &["f", "s"], "y", vec![]),
+    ];
+    let scale = tensor("s", &[2], &[1.0, 2.0]);
+    let x = [1.0, 2.0, 3.0, 4.0, 8.0, 7.0, 6.0, 5.0];
+    let own = computed(nodes, vec![scale], (&[1, 2, 2, 2], &x)).unwrap();
+    assert!((own[0] + 1.0).abs() < 1e-4 && (own[1] - 2.0).abs() < 1e-4, "{own:?}");
+}
+
+#[test]
 fn a_whole_picture_has_a_maximum() {
     let x = ramp(24);
     let nodes = vec![node("GlobalMaxPool", &["x"], "y", vec![])];

@@ -167,10 +167,11 @@ impl Context {
 
     /// Less the mean, by the root of the mean square; factors and shifts are put off.
     pub(super) fn layer_normalization(&mut self, node: &NodeProto) -> Read<()> {
-        let value = self.value(node, 0)?;
+        let value = self.raw(node, 0)?;
+        let value = self.settled_whole(node, value)?;
         let rank = value.shape.len();
         let axis = integer(node, "axis", -1);
-        if (axis != -1 && axis != i64::try_from(rank).unwrap_or(0)) || !self.is_whole(&value) {
+        if axis != -1 && axis != i64::try_from(rank).unwrap_or(0) {
             return unsupported(node, "a normalisation over any but the last dimension");
         }
         let size = value.shape[rank - 1];

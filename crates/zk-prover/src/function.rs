@@ -20,8 +20,6 @@ pub enum Unary {
     Tanh,
     /// Logistic function.
     Sigmoid,
-    /// What is above zero.
-    Positive,
 }
 
 /// A function of one number, made of others.
@@ -39,6 +37,8 @@ pub enum Function {
     Quotient(Arc<[Function; 2]>),
     /// To a constant power.
     Power(Arc<Function>, f32),
+    /// Cut off at a lower and an upper limit, either of which may be infinite.
+    Within(Arc<Function>, f32, f32),
     /// One of the standard's.
     Of(Unary, Arc<Function>),
 }
@@ -80,16 +80,10 @@ impl Function {
         self.plus(Self::Constant(more))
     }
 
-    /// No less than a constant.
+    /// Cut off at two limits.
     #[must_use]
-    pub fn at_least(self, low: f32) -> Self {
-        self.and(-low).then(Unary::Positive).and(low)
-    }
-
-    /// No more than a constant.
-    #[must_use]
-    pub fn at_most(self, high: f32) -> Self {
-        self.by(-1.0).at_least(-high).by(-1.0)
+    pub fn within(self, low: f32, high: f32) -> Self {
+        Self::Within(Arc::new(self), low, high)
     }
 
     /// `x · x`.
@@ -110,7 +104,9 @@ impl Function {
             Self::Sum(both) | Self::Product(both) | Self::Quotient(both) => {
                 both[1].parts(both[0].parts(left)?)
             }
-            Self::Power(inner, _) | Self::Of(_, inner) => inner.parts(left),
+            Self::Power(inner, _) | Self::Within(inner, ..) | Self::Of(_, inner) => {
+                inner.parts(left)
+            }
         }
     }
 
@@ -123,6 +119,9 @@ impl Function {
             Self::Product(both) => both[0].at(x) * both[1].at(x),
             Self::Quotient(both) => both[0].at(x) / both[1].at(x),
             Self::Power(inner, exponent) => libm::pow(inner.at(x), f64::from(*exponent)),
+            Self::Within(inner, low, high) => {
+                inner.at(x).max(f64::from(*low)).min(f64::from(*high))
+            }
             Self::Of(unary, inner) => {
                 let x = inner.at(x);
                 match unary {
@@ -132,7 +131,6 @@ impl Function {
                     Unary::Sqrt => x.sqrt(),
                     Unary::Tanh => libm::tanh(x),
                     Unary::Sigmoid => 1.0 / (1.0 + libm::exp(-x)),
-                    Unary::Positive => x.max(0.0),
                 }
             }
         }
@@ -153,17 +151,22 @@ pub fn gelu(by_tanh: bool) -> Function {
 
 /// What is above zero.
 fn positive() -> Function {
-    Function::Input.then(Unary::Positive)
+    Function::Input.within(0.0, f32::INFINITY)
+}
+
+/// What is below zero.
+fn negative() -> Function {
+    Function::Input.within(f32::NEG_INFINITY, 0.0)
 }
 
 /// Magnitude.
 pub fn magnitude() -> Function {
-    positive().plus(Function::Input.by(-1.0).then(Unary::Positive))
+    positive().plus(negative().by(-1.0))
 }
 
 /// `gamma x` above zero, `gamma alpha (exp(x / width) − 1)` below.
 pub fn elu(alpha: f32, gamma: f32, width: f32) -> Function {
-    let below = Function::Input.at_most(0.0).by(1.0 / width).then(Unary::Exp).and(-1.0);
+    let below = negative().by(1.0 / width).then(Unary::Exp).and(-1.0);
     positive().plus(below.by(alpha)).by(gamma)
 }
 
@@ -205,7 +208,8 @@ mod tests {
             (softplus(), 0.126_928, 3.048_587),
             (softsign(), -0.666_667, 0.75),
             (mish(), -0.252_501, 2.986_535),
-            (Function::Input.at_least(-1.5).at_most(2.5), -1.5, 2.5),
+            (Function::Input.within(-1.5, 2.5), -1.5, 2.5),
+            (Function::Input.within(f32::MIN, f32::MAX), -2.0, 3.0),
         ] {
             near(function.at(-2.0), below);
             near(function.at(3.0), above);

@@ -53,19 +53,38 @@ class Series(nn.Module):
     def __init__(self):
         super().__init__()
         self.first = nn.Sequential(nn.Conv1d(3, 6, 5, 2, 2, bias=False), nn.BatchNorm1d(6), nn.LeakyReLU(0.2))
-        self.second = nn.Sequential(nn.Conv1d(6, 8, 3, dilation=2), nn.Tanh(), nn.Conv1d(8, 8, 1), nn.ReLU())
+        self.second = nn.Sequential(nn.Conv1d(6, 8, 3, dilation=2), nn.Tanh(), nn.Conv1d(8, 6, 1), nn.PReLU(6))
+        self.third = nn.Sequential(nn.ReLU(), nn.BatchNorm1d(8))
         self.outer = nn.Linear(25, 4)
         with torch.no_grad():
-            self.first[1].running_mean.uniform_(-0.2, 0.2)
-            self.first[1].running_var.uniform_(0.5, 2)
+            for norm in (self.first[1], self.third[1]):
+                norm.running_mean.uniform_(-0.2, 0.2)
+                norm.running_var.uniform_(0.5, 2)
 
     def forward(self, x):
         x = F.max_pool1d(self.first(x), 3, 2, padding=1)
         x = self.second(F.avg_pool1d(x, 3, 1, padding=1, count_include_pad=False))
+        x = self.third(torch.cat([x, x[:, :2] * 0.7], 1))
         whole = x.unsqueeze(2).flatten(2)
         picture = F.avg_pool2d(x.unsqueeze(1), 3, 2, 1, count_include_pad=False, ceil_mode=True)
         many = torch.cat([whole.mean(-1), F.adaptive_max_pool1d(x, 1).flatten(1)], 1)
         return self.outer(torch.cat([many, picture.mean(3).squeeze(1), x[:, 4:, 0]], 1))
+
+
+class Heads(nn.Module):
+    """Attention of two heads by sizes of the value itself, and what goes number by number when flattened."""
+
+    def __init__(self):
+        super().__init__()
+        self.parts = nn.ModuleList(nn.Linear(6, 8) for _ in range(3))
+        self.norm, self.outer = nn.LayerNorm(8), nn.Linear(32, 4)
+
+    def forward(self, x):
+        parts = [part(x) for part in self.parts]
+        q, k, v = (p.view(p.size(0), p.size(1), 2, 4).transpose(1, 2) for p in parts)
+        x = torch.softmax(q @ k.transpose(-1, -2) / k.size(-1) ** 0.5, -1) @ v
+        x = x.transpose(1, 2).flatten(2)
+        return self.outer(F.hardtanh(self.norm(x[:, 1:]).flatten(1), -1.5, 1.2))
 
 
 def export(name, model, *shape):
@@ -90,3 +109,4 @@ torch.manual_seed(3)
 export("exported", Exported(), 2, 9, 8)
 export("shuffled", Shuffled(), 3, 10, 9)
 export("series", Series(), 3, 40)
+export("heads", Heads(), 5, 6)

@@ -3,8 +3,9 @@
 use probity_zk::{Labels, labels::SUMMED};
 
 use super::{
+    gather::of_value,
     masks::trimmed,
-    nodes::{Context, Read, attribute, integer, misfit, product, unsupported},
+    nodes::{Context, Read, integer, misfit, product, unsupported},
     proto::NodeProto,
     tensor::Constant,
     value::{Pending, Value, broadcast, joint},
@@ -74,10 +75,21 @@ impl Context {
 
     /// Of any number of values.
     pub(super) fn sum(&mut self, node: &NodeProto) -> Read<()> {
-        let mut sum = self.raw(node, 0)?;
-        for place in 1..node.input.len() {
+        let mut sum: Option<Value> = None;
+        let is_constant = |place: &usize| self.constant_floats(node, *place).is_some();
+        let (constants, values): (Vec<usize>, Vec<usize>) =
+            (0..node.input.len()).partition(is_constant);
+        for place in values {
             let more = self.raw(node, place)?;
-            sum = self.of_two(node, Binary::Add, sum, more)?;
+            sum = Some(match sum {
+                Some(sum) => self.of_two(node, Binary::Add, sum, more)?,
+                None => more,
+            });
+        }
+        let Some(mut sum) = sum else { return unsupported(node, "a sum of constants") };
+        for place in constants {
+            let (shape, values) = self.constant_floats(node, place).unwrap_or_default();
+            sum = self.with_constant(node, Binary::Add, sum, (&shape, &values))?;
         }
         self.alias(node, sum)
     }
@@ -263,20 +275,8 @@ impl Context {
 
     /// Axes without the batch, in order; `None` if it is among them.
     fn reduced(&self, node: &NodeProto, rank: usize) -> Read<Option<Vec<usize>>> {
-        let axes = match (attribute(node, "axes"), node.input.get(1)) {
-            (Some(axes), _) => axes.ints.clone(),
-            (None, Some(name)) => match self.constants.get(name) {
-                Some(Constant::Integers { values, .. }) => values.clone(),
-                _ => return unsupported(node, "axes that are not constant"),
-            },
-            (None, None) => vec![],
-        };
-        let full = i64::try_from(rank + 1).unwrap_or(i64::MAX);
-        let axis = |axis: &i64| {
-            let axis = if *axis < 0 { axis + full } else { *axis };
-            usize::try_from(axis - 1).ok().filter(|axis| *axis < rank)
-        };
-        let axes: Option<Vec<usize>> = axes.iter().map(axis).collect();
+        let axes = self.axes(node)?.unwrap_or_default();
+        let axes: Option<Vec<usize>> = axes.iter().map(|axis| of_value(*axis, rank)).collect();
         Ok(axes.filter(|axes| !axes.is_empty() && axes.len() <= usize::from(SUMMED)))
     }
 
@@ -331,10 +331,12 @@ impl Context {
     }
 }
 
-/// How many channels a constant has that goes along the first of three dimensions.
+/// How many channels a constant has that goes along the first of two or three dimensions.
 pub(super) fn channels(shape: &[u32], of: &[u32]) -> Option<usize> {
     match (shape, of) {
-        ([channels, 1, 1], [own, _, _]) if channels == own => Some(*channels as usize),
+        ([channels, 1, 1], [own, _, _]) | ([channels, 1], [own, _]) if channels == own => {
+            Some(*channels as usize)
+        }
         _ => None,
     }
 }

@@ -117,11 +117,10 @@ impl Context {
             let value = self.rectified(node, &value, high)?;
             return self.alias(node, value);
         }
-        let function = low.map_or(Function::Input, |low| Function::Input.at_least(low));
-        let function = high.map_or(function.clone(), |high| function.at_most(high));
         let mut value = self.raw(node, place)?;
-        if function != Function::Input {
-            value = self.function(node, value, &function)?;
+        if low.is_some() || high.is_some() {
+            let (low, high) = (low.unwrap_or(f32::NEG_INFINITY), high.unwrap_or(f32::INFINITY));
+            value = self.function(node, value, &Function::Input.within(low, high))?;
         }
         self.alias(node, value)
     }
@@ -175,8 +174,8 @@ impl Context {
         if let [slope] = slopes.as_slice() {
             return self.leaky(node, *slope);
         }
-        let value = self.value(node, 0)?;
-        let value = self.laid_out(node, value)?;
+        let value = self.raw(node, 0)?;
+        let value = self.settled_whole(node, value)?;
         let rank = value.shape.len();
         if channels(&shape, &value.shape).is_none() && (rank > 1 || shape != value.shape) {
             return unsupported(node, format!("slopes {shape:?} for {:?}", value.shape));
@@ -188,7 +187,7 @@ impl Context {
         let kind = Kind::Combine { parts, bias: vec![] };
         let negative = self.make(node, own.clone(), kind)?;
         let sloped = self.by_channel(node, negative, &slopes, &vec![0.0; slopes.len()])?;
-        let sloped = self.settle(node, sloped)?;
+        let sloped = self.settled_whole(node, sloped)?;
         let parts = [sloped.index, positive.index].map(|index| Part::whole(index, rank, 1.0));
         let made = self.make(node, own, Kind::Combine { parts: parts.to_vec(), bias: vec![] })?;
         self.alias(node, made)
@@ -208,6 +207,7 @@ fn substitute(outer: &Function, inner: &Function) -> Function {
         Function::Power(of, exponent) => {
             Function::Power(Arc::new(substitute(of, inner)), *exponent)
         }
+        Function::Within(of, low, high) => substitute(of, inner).within(*low, *high),
         Function::Of(unary, of) => Function::Of(*unary, Arc::new(substitute(of, inner))),
     }
 }

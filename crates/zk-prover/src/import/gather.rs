@@ -15,6 +15,10 @@ use crate::graph::{Kind, Node};
 
 /// Inputs have eight bits, so they name rows from 0 to 127.
 const MAX_ROWS: usize = 128;
+/// Ends from here on are behind everything.
+const END: i64 = 2_147_483_647;
+/// Most dimensions that one node takes parts of.
+const MAX_AXES: usize = 5;
 
 impl Context {
     /// Rows of a constant, by constant numbers or by the model's input; or one place of a value.
@@ -108,15 +112,20 @@ impl Context {
         let (Some(axes), Some(steps)) = (axes, steps) else {
             return unsupported(node, "a slice that is not constant");
         };
-        if [&ends, &axes, &steps].iter().any(|list| list.len() != count) {
+        if [&ends, &axes, &steps].iter().any(|list| list.len() != count) || count > MAX_AXES {
             return misfit(node, "as many ends, axes and steps as starts are needed");
         }
         let mut value = self.settled(node)?;
         for (at, axis) in axes.into_iter().enumerate() {
-            let Some(axis) = of_value(axis, value.shape.len()) else {
+            let range = (starts[at], ends[at], steps[at]);
+            let rank = value.shape.len();
+            // All of the batch, as exporters write it.
+            if from_behind(axis, rank + 1) == Some(0) && matches!(range, (0, END.., 1)) {
+                continue;
+            }
+            let Some(axis) = of_value(axis, rank) else {
                 return unsupported(node, "a slice of the batch");
             };
-            let range = (starts[at], ends[at], steps[at]);
             let places = places(value.shape[axis] as usize, range);
             value = self.picked(node, value, axis, &places, steps[at])?;
         }
@@ -146,11 +155,7 @@ impl Context {
         let Some(first) = places.first() else { return misfit(node, "nothing is left") };
         if axis == 0 && (2..=3).contains(&rank) {
             let from: Vec<(usize, f32)> = places.iter().map(|place| (*place, 1.0)).collect();
-            let mut image = value;
-            if rank == 2 {
-                image.shape.insert(1, 1);
-            }
-            let image = self.laid_out(node, image)?;
+            let image = self.picture(node, value)?;
             let mut mixed = self.mixed(node, &image, &from, vec![0.0; places.len()])?;
             if rank == 2 {
                 mixed.shape.remove(1);
@@ -189,7 +194,7 @@ impl Context {
         let mut before = 0;
         for (output, size) in node.output.iter().zip(sizes) {
             let places: Vec<usize> = (before..before + size).collect();
-            let piece = NodeProto { output: vec![output.clone()], ..node.clone() };
+            let piece = piece(node, output);
             let picked = self.picked(&piece, value.clone(), axis, &places, 1)?;
             self.alias(&piece, picked)?;
             before += size;
@@ -228,7 +233,7 @@ impl Context {
             let rows = before..before + size;
             let weights = weights[rows.start * inner..rows.end * inner].to_vec();
             let kind = Kind::Dense { input, kept, weights, bias: bias[rows.clone()].to_vec() };
-            let piece = NodeProto { output: vec![output.clone()], ..node.clone() };
+            let piece = piece(node, output);
             self.push(&piece, shape, kind)?;
             before = rows.end;
         }
@@ -239,11 +244,13 @@ impl Context {
     fn sizes(&self, node: &NodeProto, columns: usize) -> Read<Vec<usize>> {
         let count = node.output.len().max(1);
         let given = node.input.get(1).and_then(|name| self.constants.get(name));
-        let sizes = match given {
-            Some(Constant::Integers { values, .. }) => {
-                values.iter().map(|size| usize::try_from(*size).unwrap_or(0)).collect()
-            }
-            _ => vec![columns / count; count],
+        let sizes: Vec<usize> = if let Some(Constant::Integers { values, .. }) = given {
+            values.iter().map(|size| usize::try_from(*size).unwrap_or(0)).collect()
+        } else {
+            // The last is what is left.
+            let each = columns.div_ceil(count);
+            let last = columns.saturating_sub(each * (count - 1));
+            (1..count).map(|_| each).chain([last]).collect()
         };
         let sum = sizes.iter().fold(0usize, |sum, size| sum.saturating_add(*size));
         if sizes.len() == node.output.len() && sum == columns && !sizes.contains(&0) {
@@ -254,8 +261,18 @@ impl Context {
     }
 }
 
+/// A node for one of several outputs.
+fn piece(node: &NodeProto, output: &str) -> NodeProto {
+    NodeProto {
+        name: node.name.clone(),
+        op_type: node.op_type.clone(),
+        output: vec![output.to_owned()],
+        ..NodeProto::default()
+    }
+}
+
 /// A file's dimension as one of a value's, which have no batch.
-fn of_value(axis: i64, rank: usize) -> Option<usize> {
+pub(super) fn of_value(axis: i64, rank: usize) -> Option<usize> {
     from_behind(axis, rank + 1)?.checked_sub(1).filter(|axis| *axis < rank)
 }
 

@@ -4,9 +4,9 @@ use probity_zk::{Window, labels::SUMMED, network::MAX_KERNEL};
 
 use super::{
     ImportError, MAX_PARAMETERS,
+    constants::{from_behind, listed},
     nodes::{Context, Read, attribute, integer, misfit, unsupported},
     proto::NodeProto,
-    tensor::Constant,
     value::{Pending, Value},
 };
 use crate::graph::Kind;
@@ -40,7 +40,7 @@ impl Context {
         let values = dilate(values, [rows, columns], apart, spread);
         let [rows, columns] = spread;
         let groups = usize::try_from(integer(node, "group", 1)).unwrap_or(0);
-        if groups == 0 || outputs % groups != 0 || per_group * rows * columns == 0 {
+        if groups == 0 || outputs == 0 || outputs % groups != 0 || per_group * rows * columns == 0 {
             return misfit(node, format!("{groups} groups of {outputs} outputs"));
         }
         // Those of other groups are zeros, which a file does not hold.
@@ -109,11 +109,29 @@ impl Context {
 
     /// Zeros around images, or less of them: a window of one that goes beyond them, or not as far.
     pub(super) fn pad(&mut self, node: &NodeProto) -> Read<()> {
-        let pads = match self.constants.get(Self::input(node, 1)?) {
-            Some(Constant::Integers { values, .. }) => values.clone(),
-            _ => return unsupported(node, "padding that is not constant"),
+        let list = |place: usize| match node.input.get(place).filter(|name| !name.is_empty()) {
+            Some(name) => Some(self.constants.get(name).and_then(listed).map(<[i64]>::to_vec)),
+            None => None,
         };
-        if pads.iter().all(|pad| *pad == 0) {
+        let rank = self.raw(node, 0)?.shape.len() + 1;
+        let axes = list(3).unwrap_or_else(|| Some((0..).take(rank).collect()));
+        let (Some(Some(given)), Some(axes)) = (list(1), axes) else {
+            return unsupported(node, "padding that is not constant");
+        };
+        // Before and behind, of the batch, channels, rows and columns.
+        let mut pads = [[0; 2]; 4];
+        for (at, axis) in axes.iter().enumerate() {
+            let place = from_behind(*axis, rank).filter(|place| *place < rank);
+            // One dimension is a row.
+            let place = place.map(|place| place + usize::from(rank == 3 && place == 2));
+            let (Some(before), Some(behind), Some(pad)) =
+                (given.get(at), given.get(at + axes.len()), place.and_then(|p| pads.get_mut(p)))
+            else {
+                return misfit(node, format!("padding of {rank} dimensions by {given:?}"));
+            };
+            *pad = [*before, *behind];
+        }
+        if given.iter().all(|pad| *pad == 0) {
             let value = self.raw(node, 0)?;
             return self.alias(node, value);
         }
@@ -122,8 +140,8 @@ impl Context {
             _ => true,
         };
         let mode = attribute(node, "mode").map_or(&b"constant"[..], |mode| mode.s.as_slice());
-        let (&[0, 0, above, left, 0, 0, below, right], true, b"constant", true) =
-            (pads.as_slice(), zeros, mode, node.input.len() <= 3)
+        let ([[0, 0], [0, 0], [above, below], [left, right]], true, b"constant") =
+            (pads, zeros, mode)
         else {
             return unsupported(node, "padding other than with zeros around images");
         };
@@ -143,7 +161,8 @@ impl Context {
         };
         let window = Window { pad: [above, left], ..SINGLE };
         let shape = vec![channels, rows, columns];
-        self.push(node, shape, Kind::AveragePool { input: value.index, window })
+        let made = self.make(node, shape, Kind::AveragePool { input: value.index, window })?;
+        self.pictured(node, made)
     }
 
     /// A sum of products over what only got padding reads what that was made of.
@@ -172,16 +191,21 @@ impl Context {
 
     /// The first input, as channels, rows and columns: one row where it has none.
     pub(super) fn image(&mut self, node: &NodeProto) -> Read<Value> {
-        let mut value = self.value(node, 0)?;
-        if value.shape.len() == 2 && value.axes.is_none() {
-            value.shape.insert(1, 1);
-        }
-        let value = self.laid_out(node, value)?;
+        let value = self.value(node, 0)?;
+        let value = self.picture(node, value)?;
         if self.graph.shape(value.index) == value.shape {
             Ok(value)
         } else {
             unsupported(node, "a window over a reshaped value")
         }
+    }
+
+    /// Channels over one dimension as an image of one row.
+    pub(super) fn picture(&mut self, node: &NodeProto, mut value: Value) -> Read<Value> {
+        if value.shape.len() == 2 && value.axes.is_none() {
+            value.shape.insert(1, 1);
+        }
+        self.laid_out(node, value)
     }
 
     /// Times, then plus, one number for each channel: by the product or convolution right before it if
@@ -198,13 +222,18 @@ impl Context {
             return Ok(value);
         }
         let value = self.settle(node, value)?;
-        let value = self.laid_out(node, value)?;
+        let flat = value.shape.len() == 2;
+        let value = self.picture(node, value)?;
         let channels = scale.len();
         match value.shape.as_slice() {
             [own] if *own as usize == channels => self.scaled(node, value, scale, shift),
             [own, _, _] if *own as usize == channels && self.is_whole(&value) => {
                 let own: Vec<(usize, f32)> = scale.iter().copied().enumerate().collect();
-                self.mixed(node, &value, &own, shift.to_vec())
+                let mut mixed = self.mixed(node, &value, &own, shift.to_vec())?;
+                if flat {
+                    mixed.shape.remove(1);
+                }
+                Ok(mixed)
             }
             shape => misfit(node, format!("{channels} channels of {shape:?}")),
         }
@@ -265,14 +294,7 @@ impl Context {
         let &[channels, rows, columns] = value.shape.as_slice() else {
             return self.reduce(node);
         };
-        let axes = match (attribute(node, "axes"), node.input.get(1)) {
-            (Some(axes), _) => axes.ints.clone(),
-            (None, Some(name)) => match self.constants.get(name) {
-                Some(Constant::Integers { values, .. }) => values.clone(),
-                _ => return unsupported(node, "axes that are not constant"),
-            },
-            (None, None) => vec![],
-        };
+        let axes = self.axes(node)?.unwrap_or_default();
         let plain = value.pending == Pending::Nothing && value.axes.is_none();
         let small = rows.max(columns) <= u32::from(MAX_KERNEL);
         if !matches!(axes.as_slice(), [2, 3] | [3, 2] | [-1, -2] | [-2, -1]) || !plain || !small {

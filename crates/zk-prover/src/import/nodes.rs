@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::{
     ImportError, MAX_PARAMETERS,
+    constants::{from_behind, ones},
     elementwise::Binary,
     proto::{Attribute, GraphProto, NodeProto},
     tensor::{self, Constant, DOUBLE, FLOAT},
@@ -69,7 +70,9 @@ impl Context {
     ) -> Self {
         let value = Value::plain(0, graph.input.clone());
         let mut readers = HashMap::new();
-        let inputs = file.node.iter().flat_map(|node| &node.input);
+        // A shape is known without the value.
+        let read = file.node.iter().filter(|node| node.op_type != "Shape");
+        let inputs = read.flat_map(|node| &node.input);
         for name in inputs.chain(file.output.iter().map(|output| &output.name)) {
             *readers.entry(name.clone()).or_insert(0) += 1;
         }
@@ -319,53 +322,46 @@ impl Context {
         self.alias(node, Value::plain(value.index, shape))
     }
 
+    /// Axes by attribute or by a constant; `None` if there are none.
+    pub(super) fn axes(&self, node: &NodeProto) -> Read<Option<Vec<i64>>> {
+        match (attribute(node, "axes"), node.input.get(1).filter(|name| !name.is_empty())) {
+            (Some(axes), _) => Ok(Some(axes.ints.clone())),
+            (None, None) => Ok(None),
+            (None, Some(name)) => match self.constants.get(name) {
+                Some(Constant::Integers { values, .. }) => Ok(Some(values.clone())),
+                _ => unsupported(node, "axes that are not constant"),
+            },
+        }
+    }
+
     /// The shape with ones put in or taken out, but for the batch's.
     fn ones(&mut self, node: &NodeProto, value: &Value) -> Read<Vec<usize>> {
-        let mut axes = match (attribute(node, "axes"), node.input.get(1)) {
-            (Some(axes), _) => axes.ints.clone(),
-            (None, Some(name)) => match self.constants.get(name) {
-                Some(Constant::Integers { values, .. }) => values.clone(),
-                _ => return unsupported(node, "axes that are not constant"),
-            },
-            (None, None) if node.op_type == "Squeeze" => {
+        let axes = match self.axes(node)? {
+            Some(axes) => axes,
+            None if node.op_type == "Squeeze" => {
                 self.bare.insert(Self::output(node)?.to_owned());
                 let ones = (1..).zip(&value.shape).filter(|(_, size)| **size == 1);
                 ones.map(|(axis, _)| axis).collect()
             }
-            (None, None) => return unsupported(node, format!("this {}", node.op_type)),
+            None => return unsupported(node, format!("this {}", node.op_type)),
         };
-        let more = if node.op_type == "Unsqueeze" { axes.len() } else { 0 };
         if self.bare.contains(Self::input(node, 0)?) {
             return match axes.as_slice() {
                 [0] => Ok(value.shape.iter().map(|size| *size as usize).collect()),
                 _ => unsupported(node, "a value without its batch"),
             };
         }
-        let rank = i64::try_from(value.shape.len() + 1 + more).unwrap_or(i64::MAX);
-        for axis in &mut axes {
-            *axis += if *axis < 0 { rank } else { 0 };
-        }
-        axes.sort_unstable();
-        let mut shape: Vec<usize> = value.shape.iter().map(|size| *size as usize).collect();
-        let place = |axis: &i64| usize::try_from(axis - 1).ok();
-        let places: Option<Vec<usize>> = axes.iter().map(place).collect();
-        let wrong = || misfit(node, format!("{} of {:?} at {axes:?}", node.op_type, value.shape));
-        let Some(places) = places else { return wrong() };
-        if more > 0 {
-            for place in places {
-                if place > shape.len() {
-                    return wrong();
-                }
-                shape.insert(place, 1);
-            }
-        } else {
-            for place in places.into_iter().rev() {
-                if shape.get(place) != Some(&1) {
-                    return wrong();
-                }
-                shape.remove(place);
-            }
-        }
+        // The batch stays in front.
+        let sizes = value.shape.iter().map(|size| *size as usize);
+        let with_batch: Vec<usize> = [1].into_iter().chain(sizes).collect();
+        let more = if node.op_type == "Unsqueeze" { axes.len() } else { 0 };
+        let rank = with_batch.len() + more;
+        let found = ones(&node.op_type, &with_batch, &axes);
+        let found = found.filter(|_| axes.iter().all(|axis| from_behind(*axis, rank) != Some(0)));
+        let Some([_, shape @ ..]) = found.as_deref() else {
+            return misfit(node, format!("{} of {:?}", node.op_type, value.shape));
+        };
+        let mut shape = shape.to_vec();
         if shape.is_empty() {
             shape.push(1);
         }
@@ -447,15 +443,19 @@ impl Context {
     /// Values side by side, along the channels of images or the last dimension of others.
     fn concat(&mut self, node: &NodeProto) -> Read<()> {
         let mut values = vec![];
+        // Channels over one dimension are joined as those of images.
+        let mut flat = false;
         for place in 0..node.input.len() {
             let value = self.value(node, place)?;
+            flat |= value.shape.len() == 2 && [1, -2].contains(&integer(node, "axis", 0));
+            let value = if flat { self.picture(node, value)? } else { value };
             let value = self.laid_out(node, value)?;
             values.push(self.merged(node, value)?);
         }
         let Some(first) = values.first() else { return misfit(node, "nothing to join") };
         let mut shape = first.shape.clone();
         let axis = if shape.len() == 3 { 0 } else { shape.len() - 1 };
-        let wanted = integer(node, "axis", 0);
+        let wanted = if flat { 1 } else { integer(node, "axis", 0) };
         let own = i64::try_from(axis + 1).unwrap_or(i64::MAX);
         let from_behind = wanted.saturating_add(i64::try_from(shape.len() + 1).unwrap_or(i64::MAX));
         if shape.len() > 3 || (wanted != own && from_behind != own) {
@@ -476,7 +476,11 @@ impl Context {
             shape[axis] = shape[axis].saturating_add(value.shape[axis]);
         }
         let inputs = values.iter().map(|value| value.index).collect();
-        self.push(node, shape, Kind::Concat { inputs, axis })
+        let mut made = self.make(node, shape, Kind::Concat { inputs, axis })?;
+        if flat {
+            made.shape.remove(1);
+        }
+        self.alias(node, made)
     }
 
     /// Folded into the product or convolution before it, where there is one.

@@ -91,6 +91,7 @@ impl Context {
                 Pending::Nothing => {}
                 _ => *value = self.settle(node, turned)?,
             }
+            *value = self.merged(node, value.clone())?;
         }
         let [a, b] = values;
         let (ranks, fits) =
@@ -133,16 +134,16 @@ impl Context {
     pub(super) fn softmax(&mut self, node: &NodeProto) -> Read<()> {
         let masked = node.input.first().and_then(|name| self.masked.get(name)).cloned();
         let (value, mask) = match masked {
-            Some((scores, mask)) => (self.settle(node, scores)?, Some(mask)),
-            None => (self.value(node, 0)?, None),
+            Some((scores, mask)) => (scores, Some(mask)),
+            None => (self.raw(node, 0)?, None),
         };
         if mask.is_some() && node.op_type == "LogSoftmax" {
             return unsupported(node, "a mask before it");
         }
-        let value = self.laid_out(node, value)?;
+        let value = self.settled_whole(node, value)?;
         let rank = i64::try_from(value.shape.len()).unwrap_or(i64::MAX);
         let axis = integer(node, "axis", -1);
-        if (axis != -1 && axis != rank) || !self.is_whole(&value) {
+        if axis != -1 && axis != rank {
             return unsupported(node, "a softmax over any but the last dimension");
         }
         if node.op_type == "LogSoftmax" {

@@ -1,7 +1,11 @@
 //! Values while a file is read: what is still to be done to them is put off until something reads
 //! them, which may do it on the way.
 
-use probity_zk::{Labels, labels::SUMMED, network::MAX_DIMENSIONS};
+use probity_zk::{
+    Labels,
+    labels::{SUMMED, product_fits},
+    network::{MAX_DIMENSIONS, MAX_OPERATIONS},
+};
 
 use super::{
     nodes::{Context, Read, misfit, name, product, unsupported},
@@ -14,6 +18,9 @@ use crate::{
 
 /// Most values of all nodes: files of a few bytes may name many.
 const MAX_VALUES: usize = 1 << 27;
+/// Most nodes, before those are joined that are one operation; most characters of a name.
+const MAX_NODES: usize = 4 * MAX_OPERATIONS;
+const MAX_NAME: usize = 200;
 /// Longest dimension that several become.
 const MAX_MERGED: usize = 1024;
 
@@ -134,13 +141,36 @@ impl Context {
         if probity_zk::Shape::new(&shape).is_err() {
             return misfit(node, format!("{shape:?} is too large"));
         }
+        if self.graph.nodes.len() >= MAX_NODES {
+            return unsupported(node, format!("more than {MAX_NODES} values"));
+        }
         self.made = self.made.saturating_add(product(&shape));
         if self.made > MAX_VALUES {
             return misfit(node, format!("more than {MAX_VALUES} values"));
         }
         self.hold(kind.parameters())?;
-        self.graph.nodes.push(Node { name: name(node), shape: shape.clone(), kind });
+        if !self.fits(&shape, &kind) {
+            return unsupported(node, "a value in another shape than it was made in");
+        }
+        let name = name(node).chars().take(MAX_NAME).collect();
+        self.graph.nodes.push(Node { name, shape: shape.clone(), kind });
         Ok(Value::plain(self.graph.nodes.len(), shape))
+    }
+
+    /// Whether a node reads values as they lie in the graph.
+    fn fits(&self, shape: &[u32], kind: &Kind) -> bool {
+        match kind {
+            Kind::Combine { parts, .. } => {
+                parts.iter().all(|part| part.labels.fit(shape, self.graph.shape(part.input)))
+            }
+            Kind::Product { inputs, labels, .. } => {
+                product_fits(labels, shape, inputs.map(|input| self.graph.shape(input)))
+            }
+            Kind::Conv { input, .. }
+            | Kind::MaxPool { input, .. }
+            | Kind::AveragePool { input, .. } => self.graph.shape(*input).len() == 3,
+            _ => true,
+        }
     }
 
     /// Whether the file's dimensions are the graph's.
@@ -190,7 +220,7 @@ impl Context {
         }
         let value = self.laid_out(node, value)?;
         if !self.is_whole(&value) {
-            return unsupported(node, "a reshaped value here");
+            return self.settle_reshaped(node, value);
         }
         let pending = value.pending.clone();
         let mut value = Value { pending: Pending::Nothing, ..value };
@@ -214,10 +244,25 @@ impl Context {
         }
     }
 
+    /// What goes number by number is done in the graph's shape.
+    fn settle_reshaped(&mut self, node: &NodeProto, value: Value) -> Read<Value> {
+        let each = match &value.pending {
+            Pending::Affine { scale, shift } => scale.len() == 1 && shift.len() == 1,
+            _ => true,
+        };
+        if value.axes.is_some() || !each {
+            return unsupported(node, "a reshaped value here");
+        }
+        let own = self.graph.shape(value.index).to_vec();
+        let settled = self.settle(node, Value { shape: own, ..value.clone() })?;
+        Ok(Value { shape: value.shape, ..settled })
+    }
+
     /// As [`Self::settle`], of a value that is read in its own shape.
     pub(super) fn settled_whole(&mut self, node: &NodeProto, value: Value) -> Read<Value> {
         let value = self.settle(node, value)?;
         let value = self.laid_out(node, value)?;
+        let value = self.merged(node, value)?;
         if self.is_whole(&value) { Ok(value) } else { unsupported(node, "a reshaped value here") }
     }
 

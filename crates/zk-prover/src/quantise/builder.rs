@@ -93,7 +93,9 @@ impl<'a> Builder<'a> {
         match self.reader(own).map(|node| &node.kind) {
             Some(Kind::Relu { limit, .. }) => {
                 (target, table) = (own + 1, RELU);
-                largest = limit.unwrap_or(self.range(target).largest());
+                // A limit far beyond what calibration met would leave few steps below it.
+                let met = self.range(target).largest();
+                largest = limit.filter(|limit| *limit <= 2.0 * met).unwrap_or(met);
             }
             Some(Kind::Function { function, .. }) => {
                 return self.looked_up(function, own, positive);

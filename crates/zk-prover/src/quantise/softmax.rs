@@ -84,7 +84,9 @@ impl Builder<'_> {
         let from = self.narrow(node, input)?;
         let own = self.graph.shape(input).len();
         if shape.len() == own {
-            return Ok(from);
+            // The maximum is cut off at activations' limits, whatever the scores' are.
+            let reach = from.reach.max(1 << self.low);
+            return Ok(Value { reach, ..from });
         }
         let labels: Vec<u8> = (0..3).skip(shape.len() - own).collect();
         let labels = Labels::new(&labels);

@@ -63,7 +63,7 @@ impl Tables {
     /// Grows a table until it holds what may be looked up; whether that is possible.
     pub(super) fn grow(&mut self, table: usize, reach: i64, bound: i64) -> bool {
         let Some(Lookup { table, .. }) = self.0.get_mut(table) else { return false };
-        if bound != table.end() || table.bits() >= MAX_TABLE_BITS {
+        if bound != table.end() || reach < bound || table.bits() >= MAX_TABLE_BITS {
             return false;
         }
         while reach >= table.end() && table.bits() < MAX_TABLE_BITS {

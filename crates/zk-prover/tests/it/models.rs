@@ -41,7 +41,7 @@ fn integers(quantised: &Quantised, input: &[f32]) -> Vec<f64> {
     quantised.decode(trace.outputs.last().unwrap())
 }
 
-const MODELS: [&str; 12] = [
+const MODELS: [&str; 13] = [
     "convolution",
     "transformer",
     "decomposed",
@@ -54,6 +54,7 @@ const MODELS: [&str; 12] = [
     "exported",
     "shuffled",
     "series",
+    "heads",
 ];
 /// As onnxruntime quantised them: pairs of quantisation around each operator, and operators of
 /// integers. Their outputs are those of integers too.
@@ -116,6 +117,29 @@ fn softmax_of_rows_of_any_length() {
     }
 }
 
+/// Of the input itself, in any number of dimensions, and the sums' logarithms.
+#[test]
+fn softmax_in_any_number_of_dimensions() {
+    use probity_zk_prover::graph::{Kind, Node};
+    let value = |i: u32| f32::from(u8::try_from(i * i * 7 % 101).unwrap()) / 12.0 - 4.0;
+    for shape in [&[5][..], &[2, 5], &[3, 2, 5], &[2, 3, 2, 5]] {
+        for logarithm in [false, true] {
+            let (kind, mut out) = (Kind::Softmax { input: 0, mask: None }, shape.to_vec());
+            let kind = if logarithm { Kind::LogSumExp { input: 0 } } else { kind };
+            if let Some(last) = out.last_mut().filter(|_| logarithm) {
+                *last = 1;
+            }
+            let node = Node { name: "softmax".to_owned(), shape: out, kind };
+            let graph = Graph { input: shape.to_vec(), nodes: vec![node] };
+            let input: Vec<f32> = (0..shape.iter().product()).map(value).collect();
+            let quantised = quantise(&graph, std::slice::from_ref(&input)).unwrap();
+            let float = graph.run(&input).unwrap().pop().unwrap();
+            let worst = furthest(&integers(&quantised, &input), &float);
+            assert!(worst < if logarithm { 0.05 } else { 0.02 }, "{shape:?}: {worst}");
+        }
+    }
+}
+
 /// Of values below zero too, where padding has to be below them all.
 #[test]
 fn maxima_under_windows_of_any_size() {
@@ -164,6 +188,7 @@ fn damaged_models_never_panic() {
         ("exported", 15),
         ("shuffled", 16),
         ("series", 17),
+        ("heads", 18),
     ] {
         let path = format!("{}/../../vectors/zk/models/{name}.onnx", env!("CARGO_MANIFEST_DIR"));
         let (bytes, mut random) = (fs::read(path).unwrap(), seed);

@@ -222,21 +222,26 @@ impl Context {
             return Ok(value);
         }
         let value = self.settle(node, value)?;
-        let flat = value.shape.len() == 2;
-        let value = self.picture(node, value)?;
-        let channels = scale.len();
-        match value.shape.as_slice() {
-            [own] if *own as usize == channels => self.scaled(node, value, scale, shift),
-            [own, _, _] if *own as usize == channels && self.is_whole(&value) => {
-                let own: Vec<(usize, f32)> = scale.iter().copied().enumerate().collect();
-                let mut mixed = self.mixed(node, &value, &own, shift.to_vec())?;
-                if flat {
-                    mixed.shape.remove(1);
-                }
-                Ok(mixed)
-            }
-            shape => misfit(node, format!("{channels} channels of {shape:?}")),
+        let (channels, shape) = (scale.len(), value.shape.clone());
+        if shape.first().is_none_or(|own| *own as usize != channels) {
+            return misfit(node, format!("{channels} channels of {shape:?}"));
         }
+        if shape.len() == 1 {
+            return self.scaled(node, value, scale, shift);
+        }
+        // Whatever the other dimensions are seen as, the graph's image has the same channels.
+        let own = self.graph.shape(value.index).to_vec();
+        let image = if own.len() == 3 && own[0] == shape[0] {
+            Value::plain(value.index, own)
+        } else {
+            self.picture(node, value)?
+        };
+        if image.shape.len() != 3 || !self.is_whole(&image) {
+            return unsupported(node, "channels of a reshaped value");
+        }
+        let own: Vec<(usize, f32)> = scale.iter().copied().enumerate().collect();
+        let mixed = self.mixed(node, &image, &own, shift.to_vec())?;
+        Ok(Value::plain(mixed.index, shape))
     }
 
     /// Channels that are each one of an image's, times a factor: a convolution of single pixels.

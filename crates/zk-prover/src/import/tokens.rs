@@ -43,7 +43,8 @@ impl Context {
         };
         // What goes along the last dimension has to be done before it moves.
         let vector = matches!(&value.pending, Pending::Affine { scale, .. } if scale.len() > 1);
-        let value = if vector { self.settle(node, value)? } else { value };
+        let now = vector || !self.is_whole(&value);
+        let value = if now { self.settle(node, value)? } else { value };
         if let Some(value) = self.shuffled(node, &value, &axes)? {
             return self.alias(node, value);
         }

@@ -12,6 +12,10 @@ use super::{
 };
 use crate::graph::{Graph, Kind, Mask};
 
+/// Most characters of a node's name that messages tell, and most dimensions.
+const MAX_NAME: usize = 200;
+const MAX_TOLD: usize = 8;
+
 /// What is known while nodes are read.
 pub(super) struct Context {
     pub(super) graph: Graph,
@@ -32,9 +36,10 @@ pub(super) struct Context {
 
 pub(super) type Read<T> = Result<T, ImportError>;
 
+/// The node's name for messages, or its output's.
 pub(super) fn name(node: &NodeProto) -> String {
-    let fallback = node.output.first().cloned().unwrap_or_default();
-    if node.name.is_empty() { fallback } else { node.name.clone() }
+    let named = Some(&node.name).filter(|name| !name.is_empty()).or(node.output.first());
+    named.map(|name| name.chars().take(MAX_NAME).collect()).unwrap_or_default()
 }
 
 pub(super) fn unsupported<T>(node: &NodeProto, what: impl Into<String>) -> Read<T> {
@@ -307,7 +312,10 @@ impl Context {
                 };
                 let wanted = wanted.clone();
                 let shape = resolve(&wanted, &value.shape);
-                let shape = shape.map_or_else(|| misfit(node, format!("{wanted:?}")), Ok)?;
+                let shape = shape.map_or_else(
+                    || misfit(node, format!("{:?}", &wanted[..wanted.len().min(MAX_TOLD)])),
+                    Ok,
+                )?;
                 let grouped = self.is_whole(&value) && groups(&value.shape, &shape);
                 if !merges(&value.shape, &shape) && !grouped && !self.split(&value, &shape) {
                     return unsupported(node, format!("reshaping {:?} to {shape:?}", value.shape));

@@ -18,9 +18,8 @@ use crate::{
 
 /// Most values of all nodes: files of a few bytes may name many.
 const MAX_VALUES: usize = 1 << 27;
-/// Most nodes, before those are joined that are one operation; most characters of a name.
+/// Most nodes, before those are joined that are one operation.
 const MAX_NODES: usize = 4 * MAX_OPERATIONS;
-const MAX_NAME: usize = 200;
 /// Longest dimension that several become.
 const MAX_MERGED: usize = 1024;
 
@@ -152,8 +151,7 @@ impl Context {
         if !self.fits(&shape, &kind) {
             return unsupported(node, "a value in another shape than it was made in");
         }
-        let name = name(node).chars().take(MAX_NAME).collect();
-        self.graph.nodes.push(Node { name, shape: shape.clone(), kind });
+        self.graph.nodes.push(Node { name: name(node), shape: shape.clone(), kind });
         Ok(Value::plain(self.graph.nodes.len(), shape))
     }
 
